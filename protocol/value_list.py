@@ -1,0 +1,109 @@
+"""A value list as octets: walked, filtered and compared without making values of it.
+
+An answer is a copy of stored octets; what stands here finds which of them. The list is INT4 count, then the values.
+"""
+
+import struct
+from collections.abc import Sequence
+from struct import Struct
+from typing import Final, NamedTuple
+
+from protocol.codes import PUBLIC_READ
+from protocol.errors import Malformed
+from protocol.limits import VALUE_COUNT_MAX
+
+_COUNT: Final = Struct(">I")
+_HEAD: Final = Struct(">iiBiBI")  # index, timestamp, ttl type, ttl, permissions, size of the type
+_TIMESTAMP_AT: Final = 4
+_TIMESTAMP_END: Final = 8
+EMPTY: Final = _COUNT.pack(0)
+
+
+class Span(NamedTuple):
+    """Where one value stands in a list's octets, and what filters look at. The type is folded to upper case."""
+
+    start: int
+    end: int
+    value_index: int
+    permissions: int
+    type: bytes
+
+
+def spans(octets: bytes) -> list[Span]:
+    """The values of a list, in its order; `Malformed` where the octets are no value list."""
+    found: list[Span] = []
+    try:
+        (count,) = _COUNT.unpack_from(octets)
+        if count > VALUE_COUNT_MAX:
+            raise Malformed(f"{count} values announced, at most {VALUE_COUNT_MAX} allowed")
+        position = _COUNT.size
+        for _ in range(count):
+            span = _span(octets, position)
+            found.append(span)
+            position = span.end
+    except struct.error:
+        raise Malformed("a value list ends within a value") from None
+    if position != len(octets):
+        raise Malformed(f"a value list of {position} octets in {len(octets)}")
+    return found
+
+
+def _span(octets: bytes, start: int) -> Span:
+    index, _, _, _, permissions, type_size = _HEAD.unpack_from(octets, start)
+    type_start = start + _HEAD.size
+    type_end = type_start + type_size
+    (data_size,) = _COUNT.unpack_from(octets, type_end)
+    position = type_end + _COUNT.size + data_size
+    (references,) = _COUNT.unpack_from(octets, position)
+    position += _COUNT.size
+    if references * 8 > len(octets) - position:
+        raise Malformed(f"{references} references announced in {len(octets) - position} octets")
+    for _ in range(references):
+        (handle_size,) = _COUNT.unpack_from(octets, position)
+        position += 8 + handle_size
+    if position > len(octets):
+        raise Malformed("a value list ends within a value")
+    return Span(start, position, index, permissions, octets[type_start:type_end].upper())
+
+
+def is_wanted(span: Span, indexes: Sequence[int], types: Sequence[bytes]) -> bool:
+    """Whether a value is among those asked for: its index or its type is listed; empty lists ask for all.
+
+    Types compare without ASCII case; one that ends in a dot takes the bare type and all subtypes (behaviours 9).
+    """
+    if not indexes and not types:
+        return True
+    if span.value_index in indexes:
+        return span.value_index != 0  # Index 0 matches nothing by itself (spec, protocol: section 6.4).
+    for wanted in types:
+        folded = wanted.upper()
+        if span.type == folded or (folded.endswith(b".") and (span.type + b".").startswith(folded)):
+            return True
+    return False
+
+
+def joined(octets: bytes, kept: Sequence[Span]) -> bytes:
+    """The list of just those values, their octets copied."""
+    return _COUNT.pack(len(kept)) + b"".join([octets[span.start : span.end] for span in kept])
+
+
+def count(octets: bytes) -> int:
+    """How many values the list announces."""
+    found: int = _COUNT.unpack_from(octets)[0]
+    return found
+
+
+def all_public(octets: bytes) -> bool:
+    """Whether there is a value and everybody may read every one."""
+    found = spans(octets)
+    return bool(found) and all(span.permissions & PUBLIC_READ for span in found)
+
+
+def without_timestamps(octets: bytes) -> tuple[bytes, ...]:
+    """The values with their timestamps left out: equal where only the time of writing differs."""
+    return tuple(
+        [
+            octets[span.start : span.start + _TIMESTAMP_AT] + octets[span.start + _TIMESTAMP_END : span.end]
+            for span in spans(octets)
+        ]
+    )

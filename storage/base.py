@@ -1,0 +1,202 @@
+"""The narrow face of the store: what every implementation gives and takes, and what it refuses. Knows no engine.
+
+There are two implementations from the first day, LMDB and a dict, and a test that holds them against each other.
+A handle is looked up by its folded octets and kept as it was spelled when it was written.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Protocol
+
+from protocol.errors import HandleError
+
+
+class StoreError(Exception):
+    """The store could not do what was asked. The text says what failed, why, and what to do."""
+
+
+class StoreFull(StoreError):
+    """The disk, a quota or the map's greatest size is used up: the write was refused, what was there is kept."""
+
+
+class StoreTooNew(StoreError):
+    """The store was written by a newer version of this program."""
+
+
+class StoreInUse(StoreError):
+    """Another node serves this store."""
+
+
+class StoreMissing(StoreError):
+    """There is no store in that folder."""
+
+
+class StoreCorrupt(StoreError):
+    """What was read breaks the store's format."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One handle, as it was spelled when written, and its value list: the octets of a resolution response."""
+
+    handle: bytes
+    values: bytes
+
+
+class Action(Enum):
+    """What a journal row tells, with the numbers of the transaction log (spec, resolution: section 7.2)."""
+
+    CREATE = 1
+    DELETE = 2
+    UPDATE = 3
+    HOME = 4
+    UNHOME = 5
+
+
+@dataclass(frozen=True, slots=True)
+class JournalRow:
+    """One committed change: `number` from 1 without gaps, `date_ms` since 1970, never falling."""
+
+    number: int
+    action: Action
+    handle: bytes
+    date_ms: int
+    who: str
+
+
+class IfExists(Enum):
+    """What a put does where the handle stands already."""
+
+    REPLACE = "replace"
+    KEEP = "keep"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class PutRecord:
+    """Write a whole record. Equal values, apart from their timestamps, change nothing and keep the old timestamps."""
+
+    handle: bytes
+    values: bytes
+    if_exists: IfExists = IfExists.REPLACE
+    who: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateRecord:
+    """Read, decide and write in the one transaction.
+
+    `decide` gets the record or None and gives the record to keep, or None to have none; giving back what it got
+    changes nothing. A `HandleError` that it raises refuses this change and no other.
+    """
+
+    handle: bytes
+    decide: Callable[[Record | None], Record | None]
+    who: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HomePrefix:
+    """Serve the handles of a prefix from now on; `handle` is its prefix handle (`0.NA/88.100`)."""
+
+    handle: bytes
+    who: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UnhomePrefix:
+    """Serve them no longer. Their records stay."""
+
+    handle: bytes
+    who: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SetMeta:
+    """Write one named fact about the node, such as its identity. It has no journal row: it is no mirror's business."""
+
+    name: bytes
+    octets: bytes
+
+
+Change = PutRecord | UpdateRecord | HomePrefix | UnhomePrefix | SetMeta
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one change ended: `number` of its journal row (0: nothing changed), or the error that refused it.
+
+    `existed` says whether the handle (or the homed prefix) stood before.
+    """
+
+    number: int = 0
+    existed: bool = False
+    error: HandleError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFacts:
+    """Sizes for the operator, in octets and entries."""
+
+    records: int
+    journal_rows: int
+    homed: int
+    last_number: int
+    map_size: int
+    used_size: int
+    file_size: int
+    details: dict[str, int] = field(default_factory=dict)
+
+
+class StoreView(Protocol):
+    """What the store held at one moment. Not to be kept beyond its `with` block, nor used by two threads."""
+
+    def get(self, handle: bytes) -> Record | None:
+        """The record, or None where the handle does not exist. A record may have no values."""
+        ...
+
+    def stored(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
+        """Records as they stand on disk (`storage.records`), by storage key; missing ones are left out."""
+        ...
+
+    def homed(self) -> frozenset[bytes]:
+        """The folded prefix handles that are served here. The same object as long as nothing changed."""
+        ...
+
+    def handles(self, prefix: bytes, *, after: bytes | None = None, limit: int) -> list[bytes]:
+        """Up to `limit` handles that begin with `prefix` (folded), in the order of their storage keys, behind `after`."""
+        ...
+
+    def journal(self, *, after: int = 0, limit: int) -> list[JournalRow]:
+        """Up to `limit` rows with a number above `after`, in order."""
+        ...
+
+    def meta(self, name: bytes) -> bytes | None:
+        """A fact that `SetMeta` wrote, or None."""
+        ...
+
+    def facts(self) -> StoreFacts:
+        """Sizes and counts."""
+        ...
+
+
+class HandleStore(Protocol):
+    """Records, homed prefixes, the journal and facts about the node."""
+
+    def view(self) -> AbstractContextManager[StoreView]:
+        """One moment of the store, for reading."""
+        ...
+
+    def apply(self, changes: Sequence[Change], *, now_ms: int) -> list[Outcome]:
+        """Make the changes in one durable transaction, in their order, each with its journal row.
+
+        A change that is refused leaves the others alone. When this returns, what it tells is on disk; when it raises
+        (`StoreFull`, `StoreError`), none of the changes is.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give back files and memory. A closed store is not used again."""
+        ...

@@ -1,0 +1,162 @@
+"""Run a node from its configuration: lock, identity, sockets, workers, exit code. Decides nothing on the wire."""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import stat
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import uvloop
+
+from admin import logs
+from admin.errors import ExitCode, Failure
+from admin.setup.initialise import public_half
+from admin.systemd import notify
+from protocol.keys import public_key_octets
+from protocol.site import Site
+from resolver import counters
+from resolver.clock import SystemClock
+from resolver.config import Config
+from resolver.config_units import Endpoint
+from resolver.identity import Identity, refreshed
+from resolver.node import Node, Sockets
+from resolver.sockets import PortTaken, for_workers
+from resolver.workers import Supervisor
+from storage.lmdb_store import LmdbStore
+from storage.locking import node_lock
+
+log = logging.getLogger(__name__)
+
+COUNTERS_FILE: Final = Path("run") / "counters"
+_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+
+
+def counters_path(config: Config) -> Path:
+    """Where the workers of this node count."""
+    return config.node.data_dir / COUNTERS_FILE
+
+
+def serve(config: Config, *, announce: Callable[[str], None] | None = None) -> int:
+    """Serve until SIGTERM or SIGINT; the exit code. `announce` gets the one line that begins with `ready`."""
+    started = time.monotonic()
+    logs.start(config.log.level, config.log.format)
+    public_key = server_public_key(config.node.server_key)
+    with node_lock(config.node.data_dir):
+        identity, case_sensitive = _identity(config, public_key)
+        workers = config.worker_count()
+        sockets = _bound(config, workers)
+        counters.create(counters_path(config), workers)
+
+        def work(number: int, ready: Callable[[], None]) -> int:
+            return _work(config, number, identity, sockets[number], case_sensitive, ready)
+
+        def on_ready() -> None:
+            line = _ready_line(sockets[0], workers, time.monotonic() - started)
+            (announce or _announce)(line)
+            notify(f"READY=1\nSTATUS={line}")
+
+        code = Supervisor(work, count=workers, on_ready=on_ready).run()
+        notify("STOPPING=1")
+    return ExitCode.OK if code == 0 else ExitCode.FAILED
+
+
+def server_public_key(path: Path) -> bytes:
+    """The public half, in wire form, of the node's key; a `Failure` where it cannot be used or others can read it."""
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise Failure(
+            "the server key cannot be read", f"{path}: {error.strerror}", "hnode init DIR --prefix P"
+        ) from error
+    if mode & _OTHERS:
+        why = f"others may read {path} (mode {stat.S_IMODE(mode):04o})"
+        raise Failure("the server key is not secret", why, f"chmod 600 {path}", code=ExitCode.CONFIG)
+    return public_key_octets(public_half(path))
+
+
+def _identity(config: Config, public_key: bytes) -> tuple[Identity, bool]:
+    """The node's identity, brought up to date, and the store's case rule. The store is closed before workers fork."""
+    store = _opened(config)
+    try:
+        if store.case_sensitive != config.store.case_sensitive:
+            made = "tells case apart" if store.case_sensitive else "does not tell case apart"
+            why = f"the store {made} in suffixes, as it was made; [store] case_sensitive says otherwise"
+            raise Failure("the configuration does not fit the store", why, "hnode config show", code=ExitCode.CONFIG)
+        return refreshed(store, config, public_key, now_s=int(time.time())), store.case_sensitive
+    finally:
+        store.close()
+
+
+def _opened(config: Config) -> LmdbStore:
+    return LmdbStore.open(config.node.data_dir, map_size=config.store.map_size, map_size_max=config.store.map_size_max)
+
+
+def _bound(config: Config, workers: int) -> list[Sockets]:
+    try:
+        udp = for_workers(
+            config.udp.listen,
+            socket.SOCK_DGRAM,
+            section="udp",
+            workers=workers,
+            receive_buffer=config.udp.recv_buffer,
+        )
+        tcp = for_workers(config.tcp.listen, socket.SOCK_STREAM, section="tcp", workers=workers)
+    except PortTaken as error:
+        raise Failure("the node cannot start", str(error), "hnode doctor") from error
+    return [Sockets(udp=udp[number], tcp=tcp[number]) for number in range(workers)]
+
+
+def _ready_line(sockets: Sockets, workers: int, seconds: float) -> str:
+    parts = ["ready"]
+    for name, group in (("udp", sockets.udp), ("tcp", sockets.tcp)):
+        parts += [f"{name} {Endpoint(*sock.getsockname()[:2])}" for sock in group]
+    if sockets.udp:
+        granted = min(sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2 for sock in sockets.udp)
+        parts.append(f"receive buffer {granted // 1024} KiB")  # The kernel reports twice what it grants for data.
+    return f"{' '.join(parts)} workers {workers} pid {os.getpid()} in {seconds:.2f} s"
+
+
+def _announce(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)  # noqa: T201 - the one line that scripts wait for
+
+
+def _work(
+    config: Config,
+    number: int,
+    identity: Identity,
+    sockets: Sockets,
+    case_sensitive: bool,
+    ready: Callable[[], None],
+) -> int:
+    """The life of one worker process."""
+    store = _opened(config)
+    try:
+        node = Node(
+            config,
+            store=store,
+            site=Site.from_bytes(identity.site),
+            sockets=sockets,
+            counters=counters.block(counters_path(config), number),
+            clock=SystemClock(),
+            case_sensitive=case_sensitive,
+        )
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_until_stopped(node, ready))
+    finally:
+        store.close()
+    return 0
+
+
+async def _until_stopped(node: Node, ready: Callable[[], None]) -> None:
+    stopped = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
+    await node.start()
+    ready()
+    await stopped.wait()
+    await node.stop()

@@ -1,0 +1,1 @@
+"""Who answers what: the servers, the engine and the processes they run in."""

@@ -1,0 +1,252 @@
+"""The stream shell: connections, their framers and their time limits. Answers in order; knows no protocol rule.
+
+A connection is kept where the client asks for it, message by message, and closed behind the answer otherwise.
+"""
+
+import asyncio
+import logging
+import socket
+from collections import Counter as Tally
+from collections import deque
+from dataclasses import dataclass
+from typing import Final, cast
+
+from protocol.errors import Malformed
+from protocol.framing import Framer, MessageTooLong
+from resolver.clock import Clock
+from resolver.counters import Counter, Counters
+from resolver.engine import Answer, refusal_of_frame
+from resolver.service import Service, wishes_to_keep
+
+log = logging.getLogger(__name__)
+
+BATCH_MAX: Final = 16  # Messages of one connection that share a transaction: pipelining must not starve the others.
+UNREAD_MAX: Final = 262_144  # Octets that a client has not taken: beyond, none of its questions is looked at.
+TICK_S: Final = 0.5  # How often time limits are looked at: they are met to this grain.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TcpLimits:
+    """Bounds for one worker; times in seconds, `message_size_max` in octets."""
+
+    connections_max: int
+    connections_a_source_max: int
+    idle_timeout_s: float
+    message_timeout_s: float
+    message_size_max: int
+
+
+class TcpServer:
+    """The listening socket and the connections of one worker."""
+
+    def __init__(
+        self, sock: socket.socket, *, service: Service, limits: TcpLimits, counters: Counters, clock: Clock
+    ) -> None:
+        self._socket = sock
+        self.service = service
+        self.limits = limits
+        self.counters = counters
+        self.clock = clock
+        self._connections: set[Connection] = set()
+        self._sources: Tally[str] = Tally()
+        self._server: asyncio.Server | None = None
+        self._ticks: asyncio.TimerHandle | None = None
+        self._drained: asyncio.Event | None = None
+
+    async def start(self) -> None:
+        """Begin to accept."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: Connection(self), sock=self._socket.dup())
+        self._ticks = loop.call_later(TICK_S, self._tick, loop)
+
+    def admitted(self, connection: "Connection", source: str) -> bool:
+        """Whether there is room for one more connection, in all and of its source; it is counted if so."""
+        limits = self.limits
+        if len(self._connections) >= limits.connections_max or self._sources[source] >= limits.connections_a_source_max:
+            self.counters.add(Counter.TCP_REFUSED_CONNECTIONS)
+            return False
+        self._connections.add(connection)
+        self._sources[source] += 1
+        self.counters.add(Counter.TCP_CONNECTIONS)
+        return True
+
+    def released(self, connection: "Connection", source: str) -> None:
+        """A connection has ended."""
+        self._connections.discard(connection)
+        self._sources[source] -= 1
+        if not self._sources[source]:
+            del self._sources[source]
+        if self._drained is not None and not self._connections:
+            self._drained.set()
+
+    def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
+        now = self.clock.monotonic()
+        for connection in list(self._connections):
+            connection.look_at_time(now)
+        self._ticks = loop.call_later(TICK_S, self._tick, loop)
+
+    async def stop(self, drain_s: float) -> None:
+        """Accept no more, end idle connections, let the others finish for at most `drain_s` seconds."""
+        if self._server is not None:
+            self._server.close()
+        for connection in list(self._connections):
+            connection.end_when_idle()
+        if self._connections:
+            self._drained = asyncio.Event()
+            try:
+                await asyncio.wait_for(self._drained.wait(), drain_s)
+            except TimeoutError:
+                log.warning("%d connections did not end in %g s", len(self._connections), drain_s)
+        for connection in list(self._connections):
+            connection.abort()
+        if self._ticks is not None:
+            self._ticks.cancel()
+
+
+class Connection(asyncio.Protocol):
+    """One client. Its deadline is that of what it is doing: being silent, sending a message, taking an answer."""
+
+    def __init__(self, server: TcpServer) -> None:
+        self._server = server
+        self._framer = Framer(server.limits.message_size_max)
+        self._waiting: deque[bytes] = deque()
+        self._transport: asyncio.Transport | None = None
+        self._source = ""
+        self._deadline = float("inf")
+        self._in_message = False
+        self._blocked = False
+        self._ending = False
+        self._draining = False
+        self._admitted = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the connection, or end it at once where there is no room."""
+        self._transport = cast(asyncio.Transport, transport)
+        peer = transport.get_extra_info("peername")
+        self._source = peer[0] if peer else ""
+        self._admitted = self._server.admitted(self, self._source)
+        if not self._admitted:
+            self._transport.abort()
+            return
+        self._transport.set_write_buffer_limits(high=UNREAD_MAX)
+        self._deadline = self._server.clock.monotonic() + self._server.limits.message_timeout_s
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget it."""
+        if self._admitted:
+            self._server.released(self, self._source)
+
+    def eof_received(self) -> bool:
+        """The client sends no more; what it asked is answered, then the connection ends."""
+        self._ending = True
+        return bool(self._waiting)
+
+    def data_received(self, data: bytes) -> None:
+        """Octets have come: answer the messages they complete."""
+        if self._ending or not self._admitted:
+            return
+        self._framer.feed(data)
+        try:
+            frames = self._framer.frames()
+            if frames:
+                self._waiting.extend(frames)
+                self._in_message = False  # A message has ended; what is left over belongs to the next.
+                self._answer_waiting()
+            if not self._framer.is_between_messages:
+                self._framer.frames()  # An announcement that is too long is told behind the messages before it.
+        except MessageTooLong as error:
+            self._refuse(error)
+            return
+        self._set_deadline()
+
+    def _answer_waiting(self) -> None:
+        transport, server = self._transport, self._server
+        assert transport is not None
+        while self._waiting and not self._blocked and not transport.is_closing():
+            batch = [self._waiting.popleft() for _ in range(min(BATCH_MAX, len(self._waiting)))]
+            server.counters.add(Counter.TCP_MESSAGES, len(batch))
+            answers = server.service.answers(batch, admin=True, now_s=int(server.clock.wall()))
+            self._write(batch, answers)
+        if self._ending and not self._waiting and not transport.is_closing():
+            transport.close()
+
+    def _write(self, batch: list[bytes], answers: list[Answer | None]) -> None:
+        assert self._transport is not None
+        octets: list[bytes] = []
+        keep = True
+        for asked, answer in zip(batch, answers, strict=True):
+            keep = answer is not None and wishes_to_keep(asked)  # What is no question ends the connection.
+            if answer is not None:
+                octets.append(answer.octets)
+            if not keep:
+                break
+        self._server.counters.add(Counter.TCP_ANSWERS, len(octets))
+        if octets:
+            self._transport.write(octets[0] if len(octets) == 1 else b"".join(octets))
+        if not keep or (self._draining and not self._waiting):
+            self._waiting.clear()
+            self._transport.close()
+
+    def _refuse(self, error: Malformed) -> None:
+        """Answer what cannot be framed, as far as its envelope was read, and end."""
+        assert self._transport is not None
+        if self._transport.is_closing():
+            return
+        answer = refusal_of_frame(error, self._framer.pending_envelope, now_s=int(self._server.clock.wall()))
+        if answer is not None:
+            self._transport.write(answer.octets)
+        self._transport.close()
+
+    def _set_deadline(self) -> None:
+        if self._blocked:
+            return
+        limits = self._server.limits
+        now = self._server.clock.monotonic()
+        if self._framer.is_between_messages:
+            self._in_message = False
+            self._deadline = now + limits.idle_timeout_s
+        elif not self._in_message:  # Only the first octet starts the clock: a slow sender does not win time.
+            self._in_message = True
+            self._deadline = now + limits.message_timeout_s
+
+    def pause_writing(self) -> None:
+        """The client does not take its answers: hear no more questions until it does."""
+        self._blocked = True
+        self._deadline = self._server.clock.monotonic() + self._server.limits.message_timeout_s
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """It took them."""
+        self._blocked = False
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+            self._answer_waiting()
+        self._in_message = False
+        self._set_deadline()
+
+    def look_at_time(self, now: float) -> None:
+        """End the connection where its deadline has passed."""
+        if now < self._deadline or self._transport is None:
+            return
+        self._server.counters.add(Counter.TCP_TIMEOUTS)
+        if self._blocked or self._transport.is_closing():
+            self._transport.abort()
+        elif self._framer.is_between_messages:
+            self._transport.close()
+        else:
+            self._refuse(Malformed("a message that did not end in time", told="Read timed out"))
+        self._deadline = now + self._server.limits.message_timeout_s
+
+    def end_when_idle(self) -> None:
+        """The node stops: close now if nothing is under way, else behind the next answer."""
+        if self._transport is None:
+            return
+        self._draining = True
+        if self._framer.is_between_messages and not self._waiting:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """End at once."""
+        if self._transport is not None:
+            self._transport.abort()

@@ -85,4 +85,6 @@ def test_a_delegation_goes_before_a_template() -> None:
     records = {b"0.NA/88.100": [value(1, b"HS_SITE.PREFIX")], b"0.NA/0.NA": [namespace(PAGES)]}
     asked = Answering(seeded(records, homed=(b"0.NA/0.NA",)))
     assert asked.resolved(b"0.NA/88.100.7@page=1")[0] == 303
-    assert asked.resolved(b"0.NA/88.100.7@page=1", flags=DEFAULT_REQUEST_FLAGS | DO_NOT_REFER)[0] == 200  # Computed, on no base.
+    assert (
+        asked.resolved(b"0.NA/88.100.7@page=1", flags=DEFAULT_REQUEST_FLAGS | DO_NOT_REFER)[0] == 200
+    )  # Computed, on no base.

@@ -1,0 +1,89 @@
+"""What a configuration's keys demand of one another, across sections. Looks at values alone, never at the machine."""
+
+import ipaddress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, Final
+
+from resolver.config_problems import Problem
+from resolver.config_units import Endpoint, size_text
+
+Sections = Mapping[str, Any]
+"""Sections by name; those that are not valid by themselves are left out."""
+
+
+def cross_problems(sections: Sections, origins: Mapping[str, str]) -> list[Problem]:
+    """All contradictions between keys whose sections are valid."""
+    found = []
+    for needed, check in _CHECKS:
+        if all(name in sections for name in needed):
+            for key, text, hint in check(sections):
+                found.append(Problem(key, text, hint, origins.get(key.partition("[")[0], "")))
+    return found
+
+
+_Found = Iterator[tuple[str, str, str]]
+
+
+def _twice(sections: Sections, name: str) -> _Found:
+    """An endpoint that stands twice in one list."""
+    listen: tuple[Endpoint, ...] = sections[name].listen
+    for position, endpoint in enumerate(listen):
+        if endpoint in listen[:position]:
+            yield f"{name}.listen[{position}]", f"{endpoint} stands there twice", "leave one out"
+
+
+def _one_tcp_port_each(sections: Sections) -> _Found:
+    """Two services of TCP at one port."""
+    taken: list[tuple[str, Endpoint]] = []
+    for name in ("tcp", "http", "admin"):
+        for position, endpoint in enumerate(sections[name].listen):
+            for other, stands in taken:
+                if other != name and endpoint.overlaps(stands):
+                    yield f"{name}.listen[{position}]", f"{endpoint} is taken by [{other}] listen", "use another port"
+            taken.append((name, endpoint))
+
+
+def _some_listener(sections: Sections) -> _Found:
+    if not sections["udp"].listen and not sections["tcp"].listen:
+        yield "udp.listen", "neither UDP nor TCP has a listener", 'listen = ["0.0.0.0:2641"]'
+
+
+def _admin_is_private(sections: Sections) -> _Found:
+    for position, endpoint in enumerate(sections["admin"].listen):
+        address = ipaddress.ip_address(endpoint.host)
+        if address.is_unspecified or not (address.is_private or address.is_loopback or address.is_link_local):
+            said = f"{endpoint} would offer administration to everybody"
+            yield f"admin.listen[{position}]", said, f"use a loopback or private address: 127.0.0.1:{endpoint.port}"
+
+
+def _sizes_fit(sections: Sections) -> _Found:
+    store = sections["store"]
+    if store.map_size > store.map_size_max:
+        said = f"{size_text(store.map_size)} is more than map_size_max, {size_text(store.map_size_max)}"
+        yield "store.map_size", said, "raise map_size_max"
+
+
+def _connections_fit(sections: Sections) -> _Found:
+    tcp = sections["tcp"]
+    if tcp.max_connections_per_source > tcp.max_connections:
+        said = f"{tcp.max_connections_per_source} is more than max_connections, {tcp.max_connections}"
+        yield "tcp.max_connections_per_source", said, "lower it"
+
+
+def _values_fit(sections: Sections) -> _Found:
+    limit, message = sections["limits"].value_bytes, sections["tcp"].max_message
+    if limit > message:
+        said = f"{size_text(limit)} is more than [tcp] max_message, {size_text(message)}: no answer could carry it"
+        yield "limits.value_bytes", said, "lower it"
+
+
+_CHECKS: Final[Sequence[tuple[tuple[str, ...], Callable[[Sections], _Found]]]] = (
+    *(((name,), partial(_twice, name=name)) for name in ("udp", "tcp", "http", "admin")),
+    (("udp", "tcp"), _some_listener),
+    (("tcp", "http", "admin"), _one_tcp_port_each),
+    (("admin",), _admin_is_private),
+    (("store",), _sizes_fit),
+    (("tcp",), _connections_fit),
+    (("limits", "tcp"), _values_fit),
+)

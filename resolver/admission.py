@@ -17,7 +17,9 @@ SWEEP_EVERY_S: Final = 1.0  # A full table is searched for idle sources at most 
 
 
 @dataclass(slots=True)
-class _Bucket:
+class Bucket:
+    """What one source network may still take, as of `filled_at` (seconds)."""
+
     tokens: float
     filled_at: float
 
@@ -32,35 +34,39 @@ class Admission:
         self._burst = burst
         self._exempt = tuple(exempt)
         self._sources_max = sources_max
-        self._hosts: dict[str, _Bucket | None] = {}
-        self._networks: dict[Network, _Bucket] = {}
-        self._overflow = _Bucket(burst, 0.0)
+        self._hosts: dict[str, Bucket | None] = {}
+        self._networks: dict[Network, Bucket] = {}
+        self._overflow = Bucket(burst, 0.0)
         self._swept_at = float("-inf")
 
     def admits(self, host: str, tokens: float, *, now: float) -> bool:
         """Whether a source may get an amplifying answer that costs `tokens`; they are taken if so."""
+        bucket = self.bucket(host, now=now)
+        if bucket is None:
+            return True
+        if bucket.tokens < tokens:
+            return False
+        bucket.tokens -= tokens
+        return True
+
+    def bucket(self, host: str, *, now: float) -> Bucket | None:
+        """The bucket that a source takes its tokens from, filled up to `now`; None where it may take any number."""
         try:
             bucket = self._hosts[host]
         except KeyError:
             bucket = self._found(host, now)
-        if bucket is None:
-            return True
-        filled = bucket.tokens + (now - bucket.filled_at) * self._rate
-        bucket.filled_at = now
-        if filled > self._burst:
-            filled = self._burst
-        if filled < tokens:
-            bucket.tokens = filled
-            return False
-        bucket.tokens = filled - tokens
-        return True
+        if bucket is not None:
+            filled = bucket.tokens + (now - bucket.filled_at) * self._rate
+            bucket.tokens = filled if filled < self._burst else self._burst
+            bucket.filled_at = now
+        return bucket
 
     @property
     def source_count(self) -> int:
         """Networks that have a bucket of their own."""
         return len(self._networks)
 
-    def _found(self, host: str, now: float) -> _Bucket | None:
+    def _found(self, host: str, now: float) -> Bucket | None:
         address = ip_address(host.partition("%")[0])
         if any(address in network for network in self._exempt if network.version == address.version):
             bucket = None
@@ -74,7 +80,7 @@ class Admission:
             self._hosts[host] = bucket
         return bucket
 
-    def _of_network(self, network: Network, now: float) -> _Bucket:
+    def _of_network(self, network: Network, now: float) -> Bucket:
         bucket = self._networks.get(network)
         if bucket is not None:
             return bucket
@@ -82,7 +88,7 @@ class Admission:
             self._sweep(now)
         if len(self._networks) >= self._sources_max:
             return self._overflow
-        bucket = self._networks[network] = _Bucket(self._burst, now)
+        bucket = self._networks[network] = Bucket(self._burst, now)
         return bucket
 
     def _sweep(self, now: float) -> None:

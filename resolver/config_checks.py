@@ -8,6 +8,9 @@ from typing import Any, Final
 from resolver.config_problems import Problem
 from resolver.config_units import Endpoint, size_text
 
+DEFAULT: Final = "default"
+"""The origin of a value that nobody set."""
+
 Sections = Mapping[str, Any]
 """Sections by name; those that are not valid by themselves are left out."""
 
@@ -17,12 +20,18 @@ def cross_problems(sections: Sections, origins: Mapping[str, str]) -> list[Probl
     found = []
     for needed, check in _CHECKS:
         if all(name in sections for name in needed):
-            for key, text, hint in check(sections):
-                found.append(Problem(key, text, hint, origins.get(key.partition("[")[0], "")))
+            for key, text, hint, *others in check(sections):
+                place = next((k for k in (key, *others) if _origin(k, origins) != DEFAULT), key)
+                found.append(Problem(place, text, hint, _origin(place, origins)))
     return found
 
 
-_Found = Iterator[tuple[str, str, str]]
+def _origin(key: str, origins: Mapping[str, str]) -> str:
+    return origins.get(key.partition("[")[0], DEFAULT)
+
+
+_Found = Iterator[tuple[str, ...]]
+"""Key, text and hint, then the other keys that take part: what was set is told, not what stands by default."""
 
 
 def _twice(sections: Sections, name: str) -> _Found:
@@ -60,22 +69,22 @@ def _admin_is_private(sections: Sections) -> _Found:
 def _sizes_fit(sections: Sections) -> _Found:
     store = sections["store"]
     if store.map_size > store.map_size_max:
-        said = f"{size_text(store.map_size)} is more than map_size_max, {size_text(store.map_size_max)}"
-        yield "store.map_size", said, "raise map_size_max"
+        said = f"map_size, {size_text(store.map_size)}, is more than map_size_max, {size_text(store.map_size_max)}"
+        yield "store.map_size", said, "raise map_size_max or lower map_size", "store.map_size_max"
 
 
 def _connections_fit(sections: Sections) -> _Found:
     tcp = sections["tcp"]
     if tcp.max_connections_per_source > tcp.max_connections:
-        said = f"{tcp.max_connections_per_source} is more than max_connections, {tcp.max_connections}"
-        yield "tcp.max_connections_per_source", said, "lower it"
+        said = f"one source may have {tcp.max_connections_per_source} connections, all together {tcp.max_connections}"
+        yield "tcp.max_connections_per_source", said, "lower max_connections_per_source", "tcp.max_connections"
 
 
 def _values_fit(sections: Sections) -> _Found:
     limit, message = sections["limits"].value_bytes, sections["tcp"].max_message
     if limit > message:
-        said = f"{size_text(limit)} is more than [tcp] max_message, {size_text(message)}: no answer could carry it"
-        yield "limits.value_bytes", said, "lower it"
+        said = f"no answer of {size_text(message)}, [tcp] max_message, could carry a value of {size_text(limit)}"
+        yield "limits.value_bytes", said, "lower [limits] value_bytes", "tcp.max_message"
 
 
 _CHECKS: Final[Sequence[tuple[tuple[str, ...], Callable[[Sections], _Found]]]] = (

@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Sequence
 from typing import Final
 
+_LINES_MAX: Final = 400  # Of one value: each further line costs more, and a number is not worth a second's wait.
 _HEADER: Final = re.compile(r"""\s*\[\s*["']?([A-Za-z0-9_.-]+)["']?\s*\]""")
 _KEY: Final = re.compile(r"""\s*["']?([A-Za-z0-9_.-]+)["']?\s*=""")
 
@@ -24,7 +25,9 @@ def key_lines(text: str) -> dict[str, int]:
         if key:
             path = f"{section}.{key[1]}" if section else key[1]
             found[path] = position + 1
-            size = _value_size(lines[position:], key.end())
+            size = _value_size(lines[position : position + _LINES_MAX], key.end())
+            if not size:
+                break
             for item, line in enumerate(_item_lines(lines[position : position + size], key.end())):
                 found[f"{path}[{item}]"] = position + 1 + line
         elif header:
@@ -38,17 +41,16 @@ def _parsed(text: str) -> object:
     """The value that the text writes, or None where it is not complete."""
     try:
         return tomllib.loads("value = " + text)["value"]
-    except tomllib.TOMLDecodeError:
+    except ValueError:
         return None
 
 
 def _value_size(lines: Sequence[str], start: int) -> int:
-    """How many lines the value takes that begins at `start` in the first of them."""
-    if _parsed(lines[0][start:]) is None:
-        for size in range(2, len(lines) + 1):
-            if _parsed("\n".join(lines[:size])[start:]) is not None:
-                return size
-    return 1
+    """How many lines the value takes that begins at `start` in the first of them; 0 where these are not enough."""
+    for size in range(1, len(lines) + 1):
+        if _parsed("\n".join(lines[:size])[start:]) is not None:
+            return size
+    return 0
 
 
 def _item_lines(lines: Sequence[str], start: int) -> list[int]:

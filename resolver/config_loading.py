@@ -18,14 +18,13 @@ from pydantic_core import ErrorDetails
 
 from protocol.limits import NAMESPACE_SIZE_MAX
 from resolver.config import SECTIONS, Config, Section
-from resolver.config_checks import cross_problems
+from resolver.config_checks import DEFAULT, cross_problems
 from resolver.config_lines import key_lines
 from resolver.config_problems import ConfigError, Problem
 
 VARIABLES: Final = "HNODE_"
 """What the environment variables of a configuration begin with; two underscores part section and key."""
 
-DEFAULT: Final = "default"
 _FILE: Final = "_FILE"
 _SIZE_MAX: Final = 1 << 20  # Octets of a configuration or of a secret's file: real ones have a few thousand.
 _OTHERS_MASK: Final = 0o077  # Any right of group and others.
@@ -79,7 +78,7 @@ def _from_file(path: Path, lines: dict[str, int], problems: list[Problem]) -> It
     text = _text_of(path, problems)
     try:
         tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # Numbers and nesting beyond Python's own bounds among them.
         said, _, place = str(error).partition(" (at ")
         line = place.removeprefix("line ").partition(",")[0]
         origin = f"{path.name}:{line if line.isdecimal() else len(text.splitlines())}"
@@ -87,7 +86,7 @@ def _from_file(path: Path, lines: dict[str, int], problems: list[Problem]) -> It
         return
     lines.update(key_lines(text))
     for name, table in tables.items():
-        origin = f"{path.name}:{lines.get(name, 1)}"
+        origin = _origin(path.name, lines, name)
         if name not in SECTIONS:
             what = f"there is no section [{name}]" if isinstance(table, dict) else "a key outside of any section"
             problems.append(Problem(name, what, _near(name, SECTIONS), origin))
@@ -96,7 +95,13 @@ def _from_file(path: Path, lines: dict[str, int], problems: list[Problem]) -> It
         else:
             for key, value in table.items():
                 path_key = f"{name}.{key}"
-                yield path_key, _Given(value, f"{path.name}:{lines.get(path_key, lines.get(name, 1))}")
+                yield path_key, _Given(value, _origin(path.name, lines, path_key, name))
+
+
+def _origin(file_name: str, lines: Mapping[str, int], *keys: str) -> str:
+    """The file's name, with the line of the first of the keys whose line is known."""
+    line = next((lines[key] for key in keys if key in lines), None)
+    return file_name if line is None else f"{file_name}:{line}"
 
 
 def _text_of(path: Path, problems: list[Problem]) -> str:
@@ -177,7 +182,7 @@ def _problem(
     top = f"{name}.{key}"
     full = top + "".join(f"[{part}]" for part in rest if isinstance(part, int))
     origin = given[top].origin if top in given else DEFAULT
-    if origin.startswith(f"{file_name}:") and full in lines:
+    if origin.partition(":")[0] == file_name and full in lines:
         origin = f"{file_name}:{lines[full]}"
     if detail["type"] == "extra_forbidden":
         return Problem(full, "there is no such key", _near(str(key), model.model_fields), origin)

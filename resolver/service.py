@@ -15,6 +15,7 @@ from protocol.codes import (
     ENCRYPT,
     KEEP_CONNECTION,
     OVERWRITE,
+    REQUEST,
     REQUEST_DIGEST,
     OpCode,
     ResponseCode,
@@ -30,9 +31,12 @@ from storage.records import PLAIN_PUBLIC_HEAD
 
 log = logging.getLogger(__name__)
 
-# Envelope, header and the count of the handle, in one step: the whole fixed part of a plain question.
-_QUESTION: Final = Struct(">BBBBIIII IIIHBBiI I")
-_REPLY: Final = Struct(">BBBBIIII IIIHBBiI I")
+# The fixed part of a plain question, in one step and without what is not looked at: suggested version, session,
+# request id; size; operation and code as one number; flags; recursion count; sizes of the body and of the handle.
+_QUESTION: Final = Struct(">2x H I 4s 4x I Q I 2x B x 4x I I")
+# That of its reply: four octets of versions and an empty session; request id; size; operation and code; flags, serial,
+# recursion count, expiration; sizes of the body and of the handle.
+_REPLY: Final = Struct(">8s 4s 4x I 8s I H B x i I I")
 _FIXED: Final = ENVELOPE_SIZE + HEADER_SIZE + 4
 _NO_LISTS_NO_CREDENTIAL: Final = bytes(12)  # No indexes, no types, no credential.
 _TAIL_SIZE: Final = len(_NO_LISTS_NO_CREDENTIAL)
@@ -42,11 +46,17 @@ _NO_CREDENTIAL: Final = bytes(4)
 _NEEDS_THE_ENGINE: Final = CERTIFY | ENCRYPT | REQUEST_DIGEST
 _CLEARED: Final = 0xFFFFFFFF & ~OVERWRITE
 _HEAD_SIZE: Final = len(PLAIN_PUBLIC_HEAD)
+_BODY_MORE: Final = 4 - _HEAD_SIZE  # A body is the counted handle, and the record without its head.
+_MESSAGE_MORE: Final = HEADER_SIZE + 4  # A message is header, body, and the size of no credential.
+_COPIED_MAX: Final = MESSAGE_SIZE_MAX - PLAIN_KEY_SIZE_MAX - 2 * HEADER_SIZE  # Longer records: the engine looks.
 _PREFIX_AT: Final = len(b"0.NA/")
-_RESOLUTION: Final = int(OpCode.RESOLUTION)
-_SUCCESS: Final = ResponseCode.SUCCESS
-_MAJOR: Final = NEWEST.major
-_MINOR: Final = NEWEST.minor
+_ASKED: Final = OpCode.RESOLUTION << 32 | REQUEST
+_ANSWERED: Final = (OpCode.RESOLUTION << 32 | ResponseCode.SUCCESS).to_bytes(8, "big")
+_SUGGESTIONS: Final = {
+    NEWEST.major << 8 | minor: bytes((NEWEST.major, min(minor, NEWEST.minor), *NEWEST)) + bytes(4)
+    for minor in range(256)
+}
+"""Suggested version, as two octets read as a number → how the reply begins: its version, ours, and no session."""
 
 _COUNTED: Final = {
     ResponseCode.SUCCESS: Counter.ANSWERED_SUCCESS,
@@ -62,8 +72,18 @@ NOT_UNDERSTOOD: Final = frozenset((ResponseCode.PROTOCOL_ERROR, ResponseCode.OPE
 """Codes of replies to what was wrong: over UDP these are never larger than what caused them."""
 
 
-_Plain = tuple[int, bytes, bytes, int, int, int, int]
-"""A plain question, read: position in the batch, key, handle, request id, minor version, flags, recursion count."""
+_Plain = tuple[int, bytes, bytes, bytes, bytes, int, int]
+"""A plain question, read: position, key, handle, begin of the reply, request id, flags, recursion count."""
+
+Whole = Callable[[int, bytes], bytes | None]
+
+Reply = bytes | Answer | None
+"""Octets of a success; else the answer with its code, or None where silence is right."""
+
+
+def as_it_came(_: int, octets: bytes) -> bytes:
+    """The message itself: no transport but UDP cuts messages."""
+    return octets
 
 
 class Service:
@@ -82,42 +102,47 @@ class Service:
         self._homed: frozenset[bytes] = frozenset()
         self._prefixes: frozenset[bytes] = frozenset()
 
-    def answers(self, messages: Sequence[bytes], *, admin: bool, now_s: int) -> list[Answer | None]:
-        """The reply to each whole message, in order; None where silence is right. Never raises."""
-        answers: list[Answer | None] = [None] * len(messages)
+    def answers(self, messages: Sequence[bytes], *, admin: bool, now_s: int, whole: Whole = as_it_came) -> list[Reply]:
+        """The reply to each message, in order. Never raises.
+
+        `whole` gives the whole message of one that is no plain question, or None where it is a piece of one that is not
+        complete yet: only a transport knows that.
+        """
+        replies: list[Reply] = [None] * len(messages)
         try:
             with self._store.view() as view:
-                self._answer_batch(messages, answers, view, admin=admin, now_s=now_s)
+                self._learn_homed(view)
+                plain, others = self._sorted(messages)
+                if plain:
+                    others += self._answer_plain(plain, replies, view, now_s)
+                for position in others:
+                    octets = whole(position, messages[position])
+                    if octets is not None:
+                        replies[position] = self._answer_other(octets, view, admin=admin, now_s=now_s)
         except StoreError:
             log.exception("the store cannot be read")
             self._counters.add(Counter.FAULTS)
+            told = "The store cannot be read"
             return [
-                answer or failure(octets, "The store cannot be read", now_s=now_s)
-                for octets, answer in zip(messages, answers, strict=True)
+                reply or failure(octets, told, now_s=now_s) for octets, reply in zip(messages, replies, strict=True)
             ]
-        return answers
+        return replies
 
-    def _answer_batch(
-        self,
-        messages: Sequence[bytes],
-        answers: list[Answer | None],
-        view: StoreView,
-        *,
-        admin: bool,
-        now_s: int,
-    ) -> None:
+    def _learn_homed(self, view: StoreView) -> None:
         homed = view.homed()
         if homed is not self._homed:
             self._homed = homed
             self._prefixes = frozenset(handle[_PREFIX_AT:] for handle in homed) if self._is_alone else frozenset()
-        plain, others = self._sorted(messages)
-        if plain:
-            others += self._answer_plain(plain, answers, view, now_s)
-        for position in others:
-            answer = answers[position] = self._engine.answer(messages[position], view, admin=admin, now_s=now_s)
-            if answer is not None:
-                answers[position] = _within_bounds(answer, messages[position], now_s)
-                self._counters.add(_COUNTED.get(answer.code, Counter.ANSWERED_OTHER))
+
+    def _answer_other(self, octets: bytes, view: StoreView, *, admin: bool, now_s: int) -> Answer | None:
+        answer = self._engine.answer(octets, view, admin=admin, now_s=now_s)
+        if answer is None:
+            return None
+        self._counters.add(_COUNTED.get(answer.code, Counter.ANSWERED_OTHER))
+        if len(answer.octets) - ENVELOPE_SIZE <= MESSAGE_SIZE_MAX:
+            return answer
+        # No client could read it for its size: an error says what to do instead.
+        return failure(octets, "Record too large for one message: ask for single indexes or types", now_s=now_s)
 
     def _sorted(self, messages: Sequence[bytes]) -> tuple[list[_Plain], list[int]]:
         """The plain questions: all values of one handle of a homed prefix, no session, proof or digest; and the rest.
@@ -130,57 +155,46 @@ class Service:
         for position, octets in enumerate(messages):
             length = len(octets)
             if length > _SMALLEST:
-                (_, _, mixed, minor, session, request_id, _, size, opcode, code, flags, _, recursion_count, _, _,
-                 body_size, handle_size) = read(octets)  # fmt: skip
+                suggested, session, request_id, size, asked, flags, recursion_count, body_size, handle_size = read(
+                    octets
+                )
                 if (
-                    mixed == _MAJOR
-                    and opcode == _RESOLUTION
-                    and not (code or session or flags & _NEEDS_THE_ENGINE)
+                    suggested in _SUGGESTIONS
+                    and asked == _ASKED
+                    and not (session or flags & _NEEDS_THE_ENGINE)
                     and size == length - ENVELOPE_SIZE
-                    and body_size == handle_size + _COUNTS_SIZE
                     and length == handle_size + _SMALLEST
+                    and body_size == handle_size + _COUNTS_SIZE
                     and octets.endswith(_NO_LISTS_NO_CREDENTIAL)
                     and handle_size <= PLAIN_KEY_SIZE_MAX
                 ):
                     handle = octets[_FIXED:-_TAIL_SIZE]
                     key = fold(handle)
                     if key[: key.find(b"/")] in prefixes:  # Without a slash that drops an octet: looked at again.
-                        plain.append(
-                            (
-                                position,
-                                key,
-                                handle,
-                                request_id,
-                                minor if minor < _MINOR else _MINOR,
-                                flags,
-                                recursion_count,
-                            )
-                        )
+                        begin = _SUGGESTIONS[suggested]
+                        plain.append((position, key, handle, begin, request_id, flags, recursion_count))
                         continue
             others.append(position)
         return plain, others
 
-    def _answer_plain(
-        self, plain: list[_Plain], answers: list[Answer | None], view: StoreView, now_s: int
-    ) -> list[int]:
+    def _answer_plain(self, plain: list[_Plain], replies: list[Reply], view: StoreView, now_s: int) -> list[int]:
         """Answer what is stored and wholly public; the positions of the rest."""
         stored = view.stored([question[1] for question in plain])
         others: list[int] = []
         expiration = now_s + ANSWER_LIFETIME_S
         write, serial, authoritative = _REPLY.pack, self._serial, self._authoritative
-        for position, key, handle, request_id, minor, flags, recursion_count in plain:
+        for position, key, handle, begin, request_id, flags, recursion_count in plain:
             record = stored.get(key)
-            if record is None or record[:_HEAD_SIZE] != PLAIN_PUBLIC_HEAD or len(record) > MESSAGE_SIZE_MAX // 2:
+            if record is None or record[:_HEAD_SIZE] != PLAIN_PUBLIC_HEAD or len(record) > _COPIED_MAX:
                 others.append(position)
                 continue
             handle_size = len(handle)
-            body_size = 4 + handle_size + len(record) - _HEAD_SIZE
+            body_size = handle_size + len(record) + _BODY_MORE
             head = write(
-                _MAJOR, minor, _MAJOR, _MINOR, 0, request_id, 0, HEADER_SIZE + body_size + 4,
-                _RESOLUTION, 1, flags & _CLEARED | authoritative, serial, recursion_count, 0, expiration,
-                body_size, handle_size,
+                begin, request_id, body_size + _MESSAGE_MORE, _ANSWERED, flags & _CLEARED | authoritative, serial,
+                recursion_count, expiration, body_size, handle_size,
             )  # fmt: skip
-            answers[position] = Answer(_SUCCESS, b"".join((head, handle, record[_HEAD_SIZE:], _NO_CREDENTIAL)))
+            replies[position] = head + handle + record[_HEAD_SIZE:] + _NO_CREDENTIAL
         self._counters.add(Counter.ANSWERED_SUCCESS, len(plain) - len(others))
         return others
 
@@ -189,10 +203,3 @@ def wishes_to_keep(octets: bytes) -> bool:
     """Whether the client of a message asks to keep the connection open (RFC 3652, section 2.2.2.3)."""
     flags_at = ENVELOPE_SIZE + 8
     return len(octets) > flags_at and bool(octets[flags_at] & KEEP_CONNECTION >> 24)
-
-
-def _within_bounds(answer: Answer, octets: bytes, now_s: int) -> Answer | None:
-    """The answer, or, where no client could read it for its size, an error that says what to do."""
-    if len(answer.octets) - ENVELOPE_SIZE <= MESSAGE_SIZE_MAX:
-        return answer
-    return failure(octets, "Record too large for one message: ask for single indexes or types", now_s=now_s)

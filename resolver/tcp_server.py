@@ -15,8 +15,8 @@ from protocol.errors import Malformed
 from protocol.framing import Framer, MessageTooLong
 from resolver.clock import Clock
 from resolver.counters import Counter, Counters
-from resolver.engine import Answer, refusal_of_frame
-from resolver.service import Service, wishes_to_keep
+from resolver.engine import refusal_of_frame
+from resolver.service import Reply, Service, wishes_to_keep
 
 log = logging.getLogger(__name__)
 
@@ -165,19 +165,19 @@ class Connection(asyncio.Protocol):
         while self._waiting and not self._blocked and not transport.is_closing():
             batch = [self._waiting.popleft() for _ in range(min(BATCH_MAX, len(self._waiting)))]
             server.counters.add(Counter.TCP_MESSAGES, len(batch))
-            answers = server.service.answers(batch, admin=True, now_s=int(server.clock.wall()))
-            self._write(batch, answers)
+            replies = server.service.answers(batch, admin=True, now_s=int(server.clock.wall()))
+            self._write(batch, replies)
         if self._ending and not self._waiting and not transport.is_closing():
             transport.close()
 
-    def _write(self, batch: list[bytes], answers: list[Answer | None]) -> None:
+    def _write(self, batch: list[bytes], replies: list[Reply]) -> None:
         assert self._transport is not None
         octets: list[bytes] = []
         keep = True
-        for asked, answer in zip(batch, answers, strict=True):
-            keep = answer is not None and wishes_to_keep(asked)  # What is no question ends the connection.
-            if answer is not None:
-                octets.append(answer.octets)
+        for asked, reply in zip(batch, replies, strict=True):
+            keep = reply is not None and wishes_to_keep(asked)  # What is no question ends the connection.
+            if reply is not None:
+                octets.append(reply if isinstance(reply, bytes) else reply.octets)
             if not keep:
                 break
         self._server.counters.add(Counter.TCP_ANSWERS, len(octets))

@@ -13,12 +13,14 @@ from resolver.admission import Admission
 from resolver.clock import Clock
 from resolver.counters import Counter, Counters
 from resolver.engine import Answer, shortened
-from resolver.service import NOT_UNDERSTOOD, Service
+from resolver.service import NOT_UNDERSTOOD, Reply, Service
 
 log = logging.getLogger(__name__)
 
 BATCH_MAX: Final = 64  # Datagrams a wake-up: enough to share a transaction, few enough to let TCP in between.
 DATAGRAM_READ_MAX: Final = 8 * DATAGRAM_SIZE_MAX  # Longer datagrams arrive cut, and so are refused by their length.
+
+_FLAGS_AT: Final = 2  # Where an envelope has its flags.
 
 Address = tuple[Any, ...]
 
@@ -57,54 +59,69 @@ class UdpServer:
     def _on_readable(self) -> None:
         receive = self._socket.recvfrom
         messages: list[bytes] = []
-        sources: list[tuple[Address, int, bool]] = []  # Address, size of the question, whether it came in pieces.
-        received = 0
+        addresses: list[Address] = []
         now = self._clock.monotonic()
         try:
-            while received < BATCH_MAX:
+            for _ in range(BATCH_MAX):
                 octets, address = receive(DATAGRAM_READ_MAX)
-                received += 1
-                pieced = len(octets) > 2 and bool(octets[2] & TRUNCATED)
-                if pieced:
-                    whole = self._pieces.add(address[0], octets, now=now)
-                    if whole is None:
-                        continue
-                    octets = whole
                 messages.append(octets)
-                sources.append((address, len(octets), pieced))
+                addresses.append(address)
         except (BlockingIOError, InterruptedError):
             pass
         except OSError as error:
             log.warning("receiving failed: %s", error)
-        self._counters.add(Counter.UDP_DATAGRAMS, received)
         if messages:
-            answers = self._service.answers(messages, admin=self._admin, now_s=int(self._clock.wall()))
-            self._send(answers, sources, now)
+            self._counters.add(Counter.UDP_DATAGRAMS, len(messages))
+            pieced: dict[int, bytes | None] = {}
 
-    def _send(self, answers: list[Answer | None], sources: list[tuple[Address, int, bool]], now: float) -> None:
+            def whole(position: int, octets: bytes) -> bytes | None:
+                if len(octets) > _FLAGS_AT and octets[_FLAGS_AT] & TRUNCATED:
+                    octets_or_none = self._pieces.add(addresses[position][0], octets, now=now)
+                    pieced[position] = octets_or_none
+                    return octets_or_none
+                return octets
+
+            now_s = int(self._clock.wall())
+            replies = self._service.answers(messages, admin=self._admin, now_s=now_s, whole=whole)
+            self._send(replies, messages, addresses, pieced, now)
+
+    def _send(
+        self,
+        replies: list[Reply],
+        messages: list[bytes],
+        addresses: list[Address],
+        pieced: dict[int, bytes | None],
+        now: float,
+    ) -> None:
+        """Send what may be sent. One loop, like the one in `service`."""
         send = self._socket.sendto
         sent = limited = silent = 0
-        for answer, (address, asked_size, pieced) in zip(answers, sources, strict=True):
-            if answer is None:
-                silent += 1
-                continue
-            octets = answer.octets
-            size = len(octets)
-            if size > asked_size:
-                if answer.code in NOT_UNDERSTOOD:
-                    octets = shortened(answer).octets
-                    size = len(octets)
-                    if size > asked_size:
-                        silent += 1
-                        continue
-                elif not self._admission.admits(address[0], 1 + size // DATAGRAM_SIZE_MAX, now=now):
-                    limited += 1
+        last_host, bucket = "", None
+        for position, reply in enumerate(replies):
+            address = addresses[position]
+            if not isinstance(reply, bytes):
+                octets = self._octets_of(reply, pieced.get(position) or messages[position])
+                if octets is None:
+                    silent += position not in pieced or pieced[position] is not None
                     continue
+            else:
+                octets = reply
+            size = len(octets)
+            if size > len(messages[position]):
+                if address[0] != last_host:
+                    last_host = address[0]
+                    bucket = self._admission.bucket(last_host, now=now)
+                if bucket is not None:
+                    tokens = 1 + size // DATAGRAM_SIZE_MAX
+                    if bucket.tokens < tokens:
+                        limited += 1
+                        continue
+                    bucket.tokens -= tokens
             try:
-                if size <= DATAGRAM_SIZE_MAX and not pieced:
+                if size <= DATAGRAM_SIZE_MAX and position not in pieced:
                     send(octets, address)
                 else:
-                    for datagram in datagrams(octets, truncated=pieced):
+                    for datagram in datagrams(octets, truncated=position in pieced):
                         send(datagram, address)
                 sent += 1
             except OSError:  # A full send queue, an unreachable or forged source: over UDP the client asks again.
@@ -114,3 +131,13 @@ class UdpServer:
             self._counters.add(Counter.UDP_DROPPED_LIMITED, limited)
         if silent:
             self._counters.add(Counter.UDP_DROPPED_MALFORMED, silent)
+
+    @staticmethod
+    def _octets_of(answer: Answer | None, asked: bytes) -> bytes | None:
+        """What to send, or None for silence: a reply to what was wrong is never larger than what caused it."""
+        if answer is None:
+            return None
+        if answer.code in NOT_UNDERSTOOD and len(answer.octets) > len(asked):
+            octets = shortened(answer).octets
+            return octets if len(octets) <= len(asked) else None
+        return answer.octets

@@ -3,7 +3,10 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from resolver.config import SECTIONS
 from resolver.config_lines import key_lines
 from resolver.config_loading import LoadedConfig, file_problems, load_config
 from resolver.config_problems import ConfigError, Problem
@@ -36,6 +39,14 @@ def test_environment_goes_before_file_and_file_before_defaults_and_each_origin_i
     assert found.origins["udp.listen"] == "env HNODE_UDP__LISTEN"
     assert found.origins["node.name"] == "hnode.toml:2"
     assert found.origins["tcp.listen"] == "default"
+
+
+def test_a_contradiction_with_a_default_is_told_at_the_key_that_was_set(tmp_path: Path) -> None:
+    text = '[tcp]\nmax_connections = 5\nmax_message = "4KiB"\n'
+    assert [(p.key, p.origin) for p in problems(tmp_path, text)] == [
+        ("tcp.max_connections", "hnode.toml:2"),
+        ("tcp.max_message", "hnode.toml:3"),
+    ]
 
 
 def test_flags_go_before_everything(tmp_path: Path) -> None:
@@ -190,3 +201,56 @@ def test_a_namespace_file_must_exist_and_be_of_a_sane_size(tmp_path: Path) -> No
     (tmp_path / "ns.xml").write_bytes(bytes(65_537))
     (long,) = file_problems(found)
     assert "65537 octets" in long.text
+
+
+@pytest.mark.parametrize("text", ["x = " + "[" * 100_000, "x = " + "9" * 10_000, "[node]\nworkers = " + "9" * 4_000])
+def test_nesting_and_numbers_without_end_are_problems_too(tmp_path: Path, text: str) -> None:
+    assert problems(tmp_path, text)
+
+
+def test_a_list_of_very_many_lines_costs_no_time_and_keeps_its_own_line(tmp_path: Path) -> None:
+    networks = ",\n".join(f'"10.{n // 256}.{n % 256}.0/24"' for n in range(5_000))
+    found = loaded(tmp_path, f'[limits]\nudp_exempt = [\n{networks}\n]\n[log]\nlevel = "debug"\n')
+    assert len(found.config.limits.udp_exempt) == 5_000
+    assert found.origins["limits.udp_exempt"] == "hnode.toml:2"
+    assert found.origins["log.level"] == "hnode.toml"
+
+
+words = st.sampled_from(
+    ['"0.0.0.0:1"', "5", "true", "[]", '"4MiB"', "1.5", '["x", 3]', "{ a = 1 }", "1979-05-27", "nan"]
+)
+keys = st.sampled_from([f"{key}" for model in SECTIONS.values() for key in model.model_fields] + ["other"])
+tables = st.dictionaries(st.sampled_from([*SECTIONS, "other"]), st.dictionaries(keys, words, max_size=6), max_size=4)
+
+
+@given(tables)
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_keys_with_any_values_are_a_configuration_or_a_list_of_problems(
+    tmp_path: Path, sections: dict[str, dict[str, str]]
+) -> None:
+    text = "\n".join(
+        f"[{name}]\n" + "\n".join(f"{key} = {value}" for key, value in table.items())
+        for name, table in sections.items()
+    )
+    told, found = outcome(tmp_path, text.encode())
+    if found is None:
+        assert told
+        assert all(problem.origin.startswith("hnode.toml:") for problem in told)
+    else:
+        assert found.config.worker_count() >= 1
+
+
+def outcome(folder: Path, octets: bytes) -> tuple[tuple[Problem, ...], LoadedConfig | None]:
+    path = folder / "hnode.toml"
+    path.write_bytes(octets)
+    try:
+        return (), load_config(path, {})
+    except ConfigError as error:
+        return error.problems, None
+
+
+@given(st.binary(max_size=200))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_octets_are_a_configuration_or_problems(tmp_path: Path, octets: bytes) -> None:
+    told, found = outcome(tmp_path, octets)
+    assert bool(told) == (found is None)

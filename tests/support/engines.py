@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from protocol.codec import Message, read_response, request
-from protocol.codes import DEFAULT_REQUEST_FLAGS, OpCode
+from protocol.codes import DEFAULT_PERMISSIONS, DEFAULT_REQUEST_FLAGS, OpCode
 from protocol.identifier import folded, prefix_folded
 from protocol.requests import Body, ResolutionRequest
 from protocol.site import PRIMARY, Interface, Server, Site, address_octets
@@ -11,7 +11,7 @@ from protocol.value import HandleValue, value_list
 from protocol.version import NEWEST, Version
 from resolver.authority import Authority
 from resolver.counters import Counters
-from resolver.engine import Engine
+from resolver.engine import Answer, Engine
 from resolver.namespaces import Namespaces
 from resolver.service import Service
 from storage.base import HomePrefix, PutRecord
@@ -25,9 +25,11 @@ SITE = Site(
 )
 
 
-def value(index: int, kind: bytes = b"URL", data: bytes = b"https://example.org/", **others: int) -> HandleValue:
+def value(
+    index: int, kind: bytes = b"URL", data: bytes = b"https://example.org/", permissions: int = DEFAULT_PERMISSIONS
+) -> HandleValue:
     """A value with a timestamp, as a store holds it."""
-    return HandleValue(index=index, type=kind, data=data, **{"timestamp": NOW - 60, **others})
+    return HandleValue(index=index, type=kind, data=data, permissions=permissions, timestamp=NOW - 60)
 
 
 def seeded(
@@ -78,8 +80,8 @@ class Answering:
 
     def octets(self, asked: bytes, *, admin: bool = True, now_s: int = NOW) -> bytes | None:
         """The reply's octets to one message's."""
-        answer = self.service.answers([asked], admin=admin, now_s=now_s)[0]
-        return None if answer is None else answer.octets
+        reply = self.service.answers([asked], admin=admin, now_s=now_s)[0]
+        return reply.octets if isinstance(reply, Answer) else reply
 
     def message(self, asked: Message | bytes, *, admin: bool = True) -> Message:
         """The reply to a message that must have one."""

@@ -1,0 +1,1 @@
+"""The operators' faces: the command line and what it starts."""

@@ -51,6 +51,9 @@ def serve(config: Config, *, announce: Callable[[str], None] | None = None) -> i
         identity, case_sensitive = _identity(config, public_key)
         workers = config.worker_count()
         sockets = _bound(config, workers)
+        for section in ("http", "admin"):
+            if getattr(config, section).listen:
+                log.warning("[%s] listen is configured and not served by this version", section)
         counters.create(counters_path(config), workers)
 
         def work(number: int, ready: Callable[[], None]) -> int:

@@ -75,6 +75,9 @@ class ResponseCode(IntEnum):
     PREFIX_LIMIT = 605
 
 
+RESERVED: Final = 0
+"""The opcode that no request may have."""
+
 REQUEST: Final = 0
 """The response code of every request."""
 

@@ -13,7 +13,7 @@ import re2
 from protocol.limits import PATTERN_INPUT_MAX, PATTERN_MEMORY_MAX, PATTERN_SIZE_MAX
 
 PATTERN_GROUPS_MAX: Final = 32  # The matcher carries all groups along at each octet; templates use under ten.
-PATTERN_WORK_MAX: Final = 4_000_000  # Steps of a program times octets, for one handle: 80 ms at the very most.
+PATTERN_WORK_MAX: Final = 1_000_000  # Steps of a program times octets, for one handle: 20 ms at the very most.
 COMPILE_WORK: Final = 100  # What it costs to make one step of a program, counted in octets that the step looks at.
 CACHED_MAX: Final = 64  # Patterns kept ready: a node has few templates, each with few patterns.
 

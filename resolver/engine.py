@@ -18,6 +18,7 @@ from protocol.codes import (
     ENCRYPTED,
     OVERWRITE,
     REQUEST_DIGEST,
+    RESERVED,
     SITE_SERIAL_UNKNOWN,
     OpCode,
     ResponseCode,
@@ -171,7 +172,7 @@ def _clear(envelope: Envelope, octets: bytes) -> bytes:
 
 
 def _allowed(header: Header, *, admin: bool) -> Operation:
-    if header.opcode == 0:
+    if header.opcode == RESERVED:
         raise Malformed("opcode 0", told="Unknown opCode in message: 0")
     row = operation(header.opcode)
     if row.interface is Interface.ADMIN and not admin:

@@ -48,11 +48,11 @@ _CLEARED: Final = 0xFFFFFFFF & ~OVERWRITE
 _HEAD_SIZE: Final = len(PLAIN_PUBLIC_HEAD)
 _BODY_MORE: Final = 4 - _HEAD_SIZE  # A body is the counted handle, and the record without its head.
 _MESSAGE_MORE: Final = HEADER_SIZE + 4  # A message is header, body, and the size of no credential.
-_COPIED_MAX: Final = MESSAGE_SIZE_MAX - PLAIN_KEY_SIZE_MAX - 2 * HEADER_SIZE  # Longer records: the engine looks.
+_COPIED_MAX: Final = MESSAGE_SIZE_MAX - _MESSAGE_MORE  # A longer body no client could read: the engine says so.
 _PREFIX_AT: Final = len(b"0.NA/")
 _ASKED: Final = OpCode.RESOLUTION << 32 | REQUEST
 _ANSWERED: Final = (OpCode.RESOLUTION << 32 | ResponseCode.SUCCESS).to_bytes(8, "big")
-_SUGGESTIONS: Final = {
+_BEGINS: Final = {
     NEWEST.major << 8 | minor: bytes((NEWEST.major, min(minor, NEWEST.minor), *NEWEST)) + bytes(4)
     for minor in range(256)
 }
@@ -71,9 +71,6 @@ _COUNTED: Final = {
 NOT_UNDERSTOOD: Final = frozenset((ResponseCode.PROTOCOL_ERROR, ResponseCode.OPERATION_NOT_SUPPORTED))
 """Codes of replies to what was wrong: over UDP these are never larger than what caused them."""
 
-
-_Plain = tuple[int, bytes, bytes, bytes, bytes, int, int]
-"""A plain question, read: position, key, handle, begin of the reply, request id, flags, recursion count."""
 
 Whole = Callable[[int, bytes], bytes | None]
 
@@ -112,9 +109,7 @@ class Service:
         try:
             with self._store.view() as view:
                 self._learn_homed(view)
-                plain, others = self._sorted(messages)
-                if plain:
-                    others += self._answer_plain(plain, replies, view, now_s)
+                others = self._answer_plain(messages, replies, view.lookup(), now_s)
                 for position in others:
                     octets = whole(position, messages[position])
                     if octets is not None:
@@ -144,58 +139,52 @@ class Service:
         # No client could read it for its size: an error says what to do instead.
         return failure(octets, "Record too large for one message: ask for single indexes or types", now_s=now_s)
 
-    def _sorted(self, messages: Sequence[bytes]) -> tuple[list[_Plain], list[int]]:
-        """The plain questions: all values of one handle of a homed prefix, no session, proof or digest; and the rest.
+    def _answer_plain(
+        self, messages: Sequence[bytes], replies: list[Reply], lookup: Callable[[bytes], bytes | None], now_s: int
+    ) -> list[int]:
+        """Answer plain questions whose record is stored and wholly public; the positions of all others.
 
-        One loop with nothing called but what must be: this is where a node spends its life.
+        A plain question wants all values of one handle of a homed prefix, with no session, proof or digest. One loop
+        with nothing called but what must be: this is where a node spends its life.
         """
-        plain: list[_Plain] = []
         others: list[int] = []
-        read, fold, prefixes = _QUESTION.unpack_from, self._fold, self._prefixes
+        read, write, begin_of = _QUESTION.unpack_from, _REPLY.pack, _BEGINS.get
+        fold, prefixes, serial, authoritative = self._fold, self._prefixes, self._serial, self._authoritative
+        expiration = now_s + ANSWER_LIFETIME_S
         for position, octets in enumerate(messages):
             length = len(octets)
             if length > _SMALLEST:
                 suggested, session, request_id, size, asked, flags, recursion_count, body_size, handle_size = read(
                     octets
                 )
+                begin = begin_of(suggested)
                 if (
-                    suggested in _SUGGESTIONS
+                    begin is not None
                     and asked == _ASKED
-                    and not (session or flags & _NEEDS_THE_ENGINE)
+                    and not session
+                    and not flags & _NEEDS_THE_ENGINE
                     and size == length - ENVELOPE_SIZE
                     and length == handle_size + _SMALLEST
                     and body_size == handle_size + _COUNTS_SIZE
                     and octets.endswith(_NO_LISTS_NO_CREDENTIAL)
-                    and handle_size <= PLAIN_KEY_SIZE_MAX
                 ):
                     handle = octets[_FIXED:-_TAIL_SIZE]
                     key = fold(handle)
-                    if key[: key.find(b"/")] in prefixes:  # Without a slash that drops an octet: looked at again.
-                        begin = _SUGGESTIONS[suggested]
-                        plain.append((position, key, handle, begin, request_id, flags, recursion_count))
-                        continue
+                    # Without a slash the slice drops an octet and so names no prefix: the engine looks again.
+                    if key[: key.find(b"/")] in prefixes and handle_size <= PLAIN_KEY_SIZE_MAX:
+                        record = lookup(key)
+                        if record is not None and record[:_HEAD_SIZE] == PLAIN_PUBLIC_HEAD:
+                            body_size = handle_size + len(record) + _BODY_MORE
+                            if body_size <= _COPIED_MAX:
+                                head = write(
+                                    begin, request_id, body_size + _MESSAGE_MORE, _ANSWERED,
+                                    flags & _CLEARED | authoritative, serial, recursion_count, expiration,
+                                    body_size, handle_size,
+                                )  # fmt: skip
+                                replies[position] = head + handle + record[_HEAD_SIZE:] + _NO_CREDENTIAL
+                                continue
             others.append(position)
-        return plain, others
-
-    def _answer_plain(self, plain: list[_Plain], replies: list[Reply], view: StoreView, now_s: int) -> list[int]:
-        """Answer what is stored and wholly public; the positions of the rest."""
-        stored = view.stored([question[1] for question in plain])
-        others: list[int] = []
-        expiration = now_s + ANSWER_LIFETIME_S
-        write, serial, authoritative = _REPLY.pack, self._serial, self._authoritative
-        for position, key, handle, begin, request_id, flags, recursion_count in plain:
-            record = stored.get(key)
-            if record is None or record[:_HEAD_SIZE] != PLAIN_PUBLIC_HEAD or len(record) > _COPIED_MAX:
-                others.append(position)
-                continue
-            handle_size = len(handle)
-            body_size = handle_size + len(record) + _BODY_MORE
-            head = write(
-                begin, request_id, body_size + _MESSAGE_MORE, _ANSWERED, flags & _CLEARED | authoritative, serial,
-                recursion_count, expiration, body_size, handle_size,
-            )  # fmt: skip
-            replies[position] = head + handle + record[_HEAD_SIZE:] + _NO_CREDENTIAL
-        self._counters.add(Counter.ANSWERED_SUCCESS, len(plain) - len(others))
+        self._counters.add(Counter.ANSWERED_SUCCESS, len(messages) - len(others))
         return others
 
 

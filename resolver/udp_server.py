@@ -45,6 +45,7 @@ class UdpServer:
         self._clock = clock
         self._admin = admin
         self._pieces = Reassembly()
+        self._pieces_lost = 0
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin to answer. The socket is the server's from now on."""
@@ -131,6 +132,10 @@ class UdpServer:
             self._counters.add(Counter.UDP_DROPPED_LIMITED, limited)
         if silent:
             self._counters.add(Counter.UDP_DROPPED_MALFORMED, silent)
+        if pieced:
+            lost = sum(self._pieces.dropped.values())
+            self._counters.add(Counter.UDP_DROPPED_FRAGMENTS, lost - self._pieces_lost)
+            self._pieces_lost = lost
 
     @staticmethod
     def _octets_of(answer: Answer | None, asked: bytes) -> bytes | None:

@@ -1,6 +1,5 @@
 """The demonstration tells its story on the real data, in both languages, and leaves nothing behind."""
 
-import os
 import tempfile
 from pathlib import Path
 
@@ -25,5 +24,5 @@ def test_the_demonstration_follows_every_reference_and_leaves_nothing(tmp_path: 
     ):
         assert part in told.stdout
     assert str(tmp_path) not in told.stdout
-    assert os.listdir(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
     assert tempfile.gettempdir() != str(tmp_path)

@@ -1,6 +1,7 @@
 """Run a node from its configuration: lock, identity, sockets, workers, exit code. Decides nothing on the wire."""
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -16,6 +17,7 @@ import uvloop
 
 from admin import logs
 from admin.errors import ExitCode, Failure
+from admin.local_store import open_store
 from admin.setup.initialise import public_half
 from admin.systemd import notify
 from protocol.keys import public_key_octets
@@ -28,7 +30,6 @@ from resolver.identity import Identity, refreshed
 from resolver.node import Node, Sockets
 from resolver.sockets import PortTaken, for_workers
 from resolver.workers import Supervisor
-from storage.lmdb_store import LmdbStore
 from storage.locking import node_lock
 
 log = logging.getLogger(__name__)
@@ -85,7 +86,7 @@ def server_public_key(path: Path) -> bytes:
 
 def _identity(config: Config, public_key: bytes) -> tuple[Identity, bool]:
     """The node's identity, brought up to date, and the store's case rule. The store is closed before workers fork."""
-    store = _opened(config)
+    store = open_store(config)
     try:
         if store.case_sensitive != config.store.case_sensitive:
             made = "tells case apart" if store.case_sensitive else "does not tell case apart"
@@ -94,10 +95,6 @@ def _identity(config: Config, public_key: bytes) -> tuple[Identity, bool]:
         return refreshed(store, config, public_key, now_s=int(time.time())), store.case_sensitive
     finally:
         store.close()
-
-
-def _opened(config: Config) -> LmdbStore:
-    return LmdbStore.open(config.node.data_dir, map_size=config.store.map_size, map_size_max=config.store.map_size_max)
 
 
 def _bound(config: Config, workers: int) -> list[Sockets]:
@@ -138,7 +135,7 @@ def _work(
     ready: Callable[[], None],
 ) -> int:
     """The life of one worker process."""
-    store = _opened(config)
+    store = open_store(config)
     try:
         node = Node(
             config,
@@ -160,6 +157,8 @@ async def _until_stopped(node: Node, ready: Callable[[], None]) -> None:
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
     await node.start()
+    gc.collect()
+    gc.freeze()  # What stands now stands until the end: no collection has to look at it again.
     ready()
     await stopped.wait()
     await node.stop()

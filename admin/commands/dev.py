@@ -33,14 +33,14 @@ def command(port: int) -> int:
 
 
 def _prepared(folder: Path, port: int) -> "tuple[Config, list[str]]":
+    from admin.local_store import open_store
     from admin.setup.initialise import LOOPBACK, Wish, initialise
     from admin.setup.sample import SAMPLE_HANDLE, SAMPLE_PREFIX, load_sample
-    from storage.lmdb_store import LmdbStore
 
     wish = Wish(folder=folder, prefixes=(SAMPLE_PREFIX,), listen=(LOOPBACK,), port=port)
     made = initialise(wish, {}, now_s=int(time.time()))
     config, path = made.config, made.loaded.path
-    store = LmdbStore.open(config.node.data_dir, map_size=config.store.map_size, map_size_max=config.store.map_size_max)
+    store = open_store(config)
     try:
         records = load_sample(store)
     finally:

@@ -7,6 +7,7 @@ from typing import Final
 
 from admin.doctor.findings import Finding, Level, worst
 from admin.errors import Failure
+from admin.local_store import open_store
 from admin.setup.initialise import public_half
 from protocol.errors import HandleError
 from protocol.keys import fingerprint, public_key_octets
@@ -17,7 +18,6 @@ from resolver.config import Config
 from resolver.config_loading import LoadedConfig, file_problems
 from resolver.identity import Identity, read_identity, site_of
 from storage.base import StoreError, StoreFacts, StoreMissing, StoreView
-from storage.lmdb_store import LmdbStore
 
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 MARKERS: Final = b"0.NA/0.NA/"
@@ -72,9 +72,8 @@ def configuration(loaded: LoadedConfig) -> Finding:
 
 def store(config: Config, init: str) -> StoreRead:
     """Open the store and look at it once. `init` is the command that would make what is missing."""
-    sizes = config.store
     try:
-        opened = LmdbStore.open(config.node.data_dir, map_size=sizes.map_size, map_size_max=sizes.map_size_max)
+        opened = open_store(config)
     except StoreMissing as error:
         return StoreRead(Finding("store", Level.FAIL, str(error), init))
     except (StoreError, OSError) as error:

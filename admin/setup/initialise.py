@@ -191,6 +191,7 @@ def _store(config: Config) -> tuple[LmdbStore, bool]:
         case_sensitive=config.store.case_sensitive,
         map_size=config.store.map_size,
         map_size_max=config.store.map_size_max,
+        max_readers=config.store.max_readers,
     )
     return store, is_new
 

@@ -1,0 +1,99 @@
+"""`hnode prefix …`: which prefixes this node serves, told to its store while the node serves from it."""
+
+import click
+
+from admin.context import CommandContext
+from admin.errors import ExitCode, Failure
+from admin.output import note, output_option, print_rows
+
+COUNT_MAX = 10_000
+"""Identifiers of a prefix that `prefix list` counts; beyond, it says that there are more."""
+
+
+@click.group(name="prefix")
+def command() -> None:
+    """List, home and unhome prefixes. Homing alone makes a node answer for a prefix; it makes no record of it."""
+
+
+@command.command(name="list", epilog="Example:  hnode prefix list -o json")
+@output_option
+@click.pass_obj
+def list_(context: CommandContext) -> None:
+    """List the homed prefixes, how many identifiers stand under each, and whether its record `0.NA/…` is here."""
+    from admin.local_store import opened_store
+
+    rows = []
+    with opened_store(context) as store, store.view() as view:
+        for handle in sorted(view.homed()):
+            prefix = handle.partition(b"/")[2]
+            found = len(view.handles(prefix + b"/", limit=COUNT_MAX + 1))
+            counted = min(found, COUNT_MAX)
+            shown: int | str = f"over {COUNT_MAX:,}" if found > COUNT_MAX and context.is_table else counted
+            record = view.get(handle) is not None
+            name = prefix.decode(errors="replace")
+            rows.append(
+                [name, shown, "yes" if record else "no"]
+                if context.is_table
+                else [name, shown, found > COUNT_MAX, record]
+            )
+    columns = ["prefix", "identifiers", "record"]
+    print_rows(context, columns if context.is_table else ["prefix", "identifiers", "more", "record"], rows)
+    if not rows:
+        note(context, "no prefix is homed: hnode prefix home PREFIX")
+
+
+@command.command(name="home", epilog="Example:  hnode prefix home 88.100")
+@click.argument("prefix")
+@output_option
+@click.pass_obj
+def home(context: CommandContext, prefix: str) -> None:
+    """Serve PREFIX (88.100, or 0.NA/88.100) from now on. Homing twice changes nothing."""
+    from admin.local_store import applied, opened_store, who
+    from admin.record_output import print_change
+    from storage.base import HomePrefix
+
+    handle = _named(prefix)
+    with opened_store(context) as store:
+        outcome = applied(store, HomePrefix(handle, who()))
+        with store.view() as view:
+            has_record = view.get(handle) is not None
+    print_change(context, "already homed" if outcome.existed else "homed", handle)
+    if not has_record:
+        name = handle.decode()
+        note(context, f"there is no record {name} here: clients find this node by the one that the parent keeps.")
+        note(context, f"Make one: hnode init DIR --prefix {name.partition('/')[2]}")
+
+
+@command.command(name="unhome", epilog="Example:  hnode prefix unhome 88.100")
+@click.argument("prefix")
+@output_option
+@click.pass_obj
+def unhome(context: CommandContext, prefix: str) -> int:
+    """Serve PREFIX no longer; its records stay in the store. Exit code 3 where it is not homed."""
+    from admin.local_store import applied, opened_store, who
+    from admin.record_output import print_change
+    from storage.base import UnhomePrefix
+
+    handle = _named(prefix)
+    with opened_store(context) as store:
+        outcome = applied(store, UnhomePrefix(handle, who()))
+        with store.view() as view:
+            remain = bool(view.handles(handle.partition(b"/")[2] + b"/", limit=1))
+    if not outcome.existed:
+        why = "nothing changed"
+        raise Failure(f"{handle.decode()} is not homed", why, "hnode prefix list", code=ExitCode.NOT_FOUND)
+    print_change(context, "unhomed", handle)
+    if remain:
+        note(context, f"its records stay in the store: hnode handle list {handle.decode().partition('/')[2]}")
+    return ExitCode.OK
+
+
+def _named(prefix: str) -> bytes:
+    """The folded prefix handle that was named: with or without `0.NA/`, or a marker `0.NA/0.NA/88.100`."""
+    from admin.prefixes import checked_prefix
+    from protocol.identifier import PREFIX_HANDLES, folded
+
+    name = prefix[5:] if prefix[:5].upper() == "0.NA/" else prefix
+    marked = name[:5].upper() == "0.NA/"
+    checked_prefix(name[5:] if marked else name)
+    return folded(PREFIX_HANDLES + name.encode())

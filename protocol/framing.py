@@ -72,6 +72,18 @@ class Framer:
         octets = self._fresh or bytes(self._buffer[:ENVELOPE_SIZE])
         return Envelope.read(octets) if len(octets) >= ENVELOPE_SIZE else None
 
+    def is_whole(self, data: bytes) -> bool:
+        """Whether data that was not fed is just one message, with nothing before it: it need not be fed at all."""
+        size = len(data) - ENVELOPE_SIZE
+        return (
+            size >= 0
+            and not self._buffer
+            and not self._fresh
+            and self._refused is None
+            and size <= self._size_max
+            and _U32.unpack_from(data, _SIZE_AT)[0] == size
+        )
+
     def feed(self, data: bytes) -> None:
         """Take what the stream brought. Behind an announcement that was refused nothing is kept."""
         if self._refused is not None:

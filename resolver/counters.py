@@ -30,7 +30,6 @@ class Counter(IntEnum):
     TCP_REFUSED_CONNECTIONS = auto()
     TCP_TIMEOUTS = auto()
     TCP_MESSAGES = auto()
-    TCP_ANSWERS = auto()
     ANSWERED_SUCCESS = auto()
     ANSWERED_NOT_FOUND = auto()
     ANSWERED_CHALLENGE = auto()

@@ -31,9 +31,9 @@ from storage.records import PLAIN_PUBLIC_HEAD
 
 log = logging.getLogger(__name__)
 
-# The fixed part of a plain question, in one step and without what is not looked at: suggested version, session,
-# request id; size; operation and code as one number; flags; recursion count; sizes of the body and of the handle.
-_QUESTION: Final = Struct(">2x H I 4s 4x I Q I 2x B x 4x I I")
+# The fixed part of a plain question, in one step and without what is not looked at: suggested version and session,
+# request id; size; operation and code as one number; flags; recursion count; sizes of body and handle as one number.
+_QUESTION: Final = Struct(">2x 6s 4s 4x I Q I 2x B x 4x Q")
 # That of its reply: four octets of versions and an empty session; request id; size; operation and code; flags, serial,
 # recursion count, expiration; sizes of the body and of the handle.
 _REPLY: Final = Struct(">8s 4s 4x I 8s I H B x i I I")
@@ -41,7 +41,14 @@ _FIXED: Final = ENVELOPE_SIZE + HEADER_SIZE + 4
 _NO_LISTS_NO_CREDENTIAL: Final = bytes(12)  # No indexes, no types, no credential.
 _TAIL_SIZE: Final = len(_NO_LISTS_NO_CREDENTIAL)
 _SMALLEST: Final = _FIXED + _TAIL_SIZE  # A question for an empty handle.
+_LARGEST: Final = _SMALLEST + PLAIN_KEY_SIZE_MAX  # A longer handle has another key.
 _COUNTS_SIZE: Final = 12  # Of the handle and of two empty lists.
+_SIZES: Final = tuple(
+    (length - _SMALLEST + _COUNTS_SIZE) << 32 | length - _SMALLEST if length > _SMALLEST else 0
+    for length in range(_LARGEST + 1)
+)
+"""Octets of a plain question → sizes of its body and of its handle, as the one number that the question has there."""
+
 _NO_CREDENTIAL: Final = bytes(4)
 _NEEDS_THE_ENGINE: Final = CERTIFY | ENCRYPT | REQUEST_DIGEST
 _CLEARED: Final = 0xFFFFFFFF & ~OVERWRITE
@@ -53,10 +60,10 @@ _PREFIX_AT: Final = len(b"0.NA/")
 _ASKED: Final = OpCode.RESOLUTION << 32 | REQUEST
 _ANSWERED: Final = (OpCode.RESOLUTION << 32 | ResponseCode.SUCCESS).to_bytes(8, "big")
 _BEGINS: Final = {
-    NEWEST.major << 8 | minor: bytes((NEWEST.major, min(minor, NEWEST.minor), *NEWEST)) + bytes(4)
+    bytes((NEWEST.major, minor)) + bytes(4): bytes((NEWEST.major, min(minor, NEWEST.minor), *NEWEST)) + bytes(4)
     for minor in range(256)
 }
-"""Suggested version, as two octets read as a number → how the reply begins: its version, ours, and no session."""
+"""Suggested version and no session → how the reply begins: its version, ours, and no session."""
 
 _COUNTED: Final = {
     ResponseCode.SUCCESS: Counter.ANSWERED_SUCCESS,
@@ -148,32 +155,29 @@ class Service:
         with nothing called but what must be: this is where a node spends its life.
         """
         others: list[int] = []
-        read, write, begin_of = _QUESTION.unpack_from, _REPLY.pack, _BEGINS.get
+        read, write, begin_of, sizes_of = _QUESTION.unpack_from, _REPLY.pack, _BEGINS.get, _SIZES
         fold, prefixes, serial, authoritative = self._fold, self._prefixes, self._serial, self._authoritative
         expiration = now_s + ANSWER_LIFETIME_S
         for position, octets in enumerate(messages):
             length = len(octets)
-            if length > _SMALLEST:
-                suggested, session, request_id, size, asked, flags, recursion_count, body_size, handle_size = read(
-                    octets
-                )
-                begin = begin_of(suggested)
+            if _SMALLEST < length <= _LARGEST:
+                addressed, request_id, size, asked, flags, recursion_count, sizes = read(octets)
+                begin = begin_of(addressed)
                 if (
                     begin is not None
                     and asked == _ASKED
-                    and not session
-                    and not flags & _NEEDS_THE_ENGINE
+                    and sizes == sizes_of[length]
                     and size == length - ENVELOPE_SIZE
-                    and length == handle_size + _SMALLEST
-                    and body_size == handle_size + _COUNTS_SIZE
-                    and octets.endswith(_NO_LISTS_NO_CREDENTIAL)
+                    and octets[-_TAIL_SIZE:] == _NO_LISTS_NO_CREDENTIAL
+                    and not flags & _NEEDS_THE_ENGINE
                 ):
                     handle = octets[_FIXED:-_TAIL_SIZE]
                     key = fold(handle)
                     # Without a slash the slice drops an octet and so names no prefix: the engine looks again.
-                    if key[: key.find(b"/")] in prefixes and handle_size <= PLAIN_KEY_SIZE_MAX:
+                    if key[: key.find(b"/")] in prefixes:
                         record = lookup(key)
                         if record is not None and record[:_HEAD_SIZE] == PLAIN_PUBLIC_HEAD:
+                            handle_size = len(handle)
                             body_size = handle_size + len(record) + _BODY_MORE
                             if body_size <= _COPIED_MAX:
                                 head = write(

@@ -16,7 +16,7 @@ from protocol.framing import Framer, MessageTooLong
 from resolver.clock import Clock
 from resolver.counters import Counter, Counters
 from resolver.engine import refusal_of_frame
-from resolver.service import Reply, Service, wishes_to_keep
+from resolver.service import Service, wishes_to_keep
 
 log = logging.getLogger(__name__)
 
@@ -109,6 +109,8 @@ class Connection(asyncio.Protocol):
     def __init__(self, server: TcpServer) -> None:
         self._server = server
         self._framer = Framer(server.limits.message_size_max)
+        self._idle_timeout_s = server.limits.idle_timeout_s
+        self._message_timeout_s = server.limits.message_timeout_s
         self._waiting: deque[bytes] = deque()
         self._transport: asyncio.Transport | None = None
         self._source = ""
@@ -129,7 +131,7 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
             return
         self._transport.set_write_buffer_limits(high=UNREAD_MAX)
-        self._deadline = self._server.clock.monotonic() + self._server.limits.message_timeout_s
+        self._deadline = self._server.clock.monotonic() + self._message_timeout_s
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget it."""
@@ -145,33 +147,53 @@ class Connection(asyncio.Protocol):
         """Octets have come: answer the messages they complete."""
         if self._ending or not self._admitted:
             return
-        self._framer.feed(data)
+        framer = self._framer
+        if framer.is_whole(data) and not self._waiting and not self._blocked:
+            self._answer_one(data)  # What a kept connection brings: a question, and after its answer the next.
+            self._deadline = self._server.clock.monotonic() + self._idle_timeout_s
+            return
+        framer.feed(data)
         try:
-            frames = self._framer.frames()
+            frames = framer.frames()
             if frames:
-                self._waiting.extend(frames)
                 self._in_message = False  # A message has ended; what is left over belongs to the next.
-                self._answer_waiting()
-            if not self._framer.is_between_messages:
-                self._framer.frames()  # An announcement that is too long is told behind the messages before it.
+                if self._waiting or self._blocked or len(frames) > BATCH_MAX:
+                    self._waiting.extend(frames)
+                    self._answer_waiting()
+                else:
+                    self._answer(frames)
+            if not framer.is_between_messages:
+                framer.frames()  # An announcement that is too long is told behind the messages before it.
         except MessageTooLong as error:
             self._refuse(error)
             return
         self._set_deadline()
 
     def _answer_waiting(self) -> None:
-        transport, server = self._transport, self._server
+        transport = self._transport
         assert transport is not None
         while self._waiting and not self._blocked and not transport.is_closing():
-            batch = [self._waiting.popleft() for _ in range(min(BATCH_MAX, len(self._waiting)))]
-            server.counters.add(Counter.TCP_MESSAGES, len(batch))
-            replies = server.service.answers(batch, admin=True, now_s=int(server.clock.wall()))
-            self._write(batch, replies)
+            self._answer([self._waiting.popleft() for _ in range(min(BATCH_MAX, len(self._waiting)))])
         if self._ending and not self._waiting and not transport.is_closing():
             transport.close()
 
-    def _write(self, batch: list[bytes], replies: list[Reply]) -> None:
-        assert self._transport is not None
+    def _answer_one(self, asked: bytes) -> None:
+        """As `_answer`, for the one message that is there."""
+        transport, server = self._transport, self._server
+        assert transport is not None
+        (reply,) = server.service.answers([asked], admin=True, now_s=int(server.clock.wall()))
+        server.counters.add(Counter.TCP_MESSAGES)
+        if reply is not None:
+            transport.write(reply if isinstance(reply, bytes) else reply.octets)
+            if wishes_to_keep(asked) and not self._draining:
+                return
+        transport.close()
+
+    def _answer(self, batch: list[bytes]) -> None:
+        """Answer messages that share a transaction, up to the first whose client does not keep the connection."""
+        transport, server = self._transport, self._server
+        assert transport is not None
+        replies = server.service.answers(batch, admin=True, now_s=int(server.clock.wall()))
         octets: list[bytes] = []
         keep = True
         for asked, reply in zip(batch, replies, strict=True):
@@ -180,12 +202,12 @@ class Connection(asyncio.Protocol):
                 octets.append(reply if isinstance(reply, bytes) else reply.octets)
             if not keep:
                 break
-        self._server.counters.add(Counter.TCP_ANSWERS, len(octets))
+        server.counters.add(Counter.TCP_MESSAGES, len(batch))
         if octets:
-            self._transport.write(octets[0] if len(octets) == 1 else b"".join(octets))
+            transport.write(octets[0] if len(octets) == 1 else b"".join(octets))
         if not keep or (self._draining and not self._waiting):
             self._waiting.clear()
-            self._transport.close()
+            transport.close()
 
     def _refuse(self, error: Malformed) -> None:
         """Answer what cannot be framed, as far as its envelope was read, and end."""
@@ -200,19 +222,17 @@ class Connection(asyncio.Protocol):
     def _set_deadline(self) -> None:
         if self._blocked:
             return
-        limits = self._server.limits
-        now = self._server.clock.monotonic()
         if self._framer.is_between_messages:
             self._in_message = False
-            self._deadline = now + limits.idle_timeout_s
+            self._deadline = self._server.clock.monotonic() + self._idle_timeout_s
         elif not self._in_message:  # Only the first octet starts the clock: a slow sender does not win time.
             self._in_message = True
-            self._deadline = now + limits.message_timeout_s
+            self._deadline = self._server.clock.monotonic() + self._message_timeout_s
 
     def pause_writing(self) -> None:
         """The client does not take its answers: hear no more questions until it does."""
         self._blocked = True
-        self._deadline = self._server.clock.monotonic() + self._server.limits.message_timeout_s
+        self._deadline = self._server.clock.monotonic() + self._message_timeout_s
         if self._transport is not None and not self._transport.is_closing():
             self._transport.pause_reading()
 
@@ -236,7 +256,7 @@ class Connection(asyncio.Protocol):
             self._transport.close()
         else:
             self._refuse(Malformed("a message that did not end in time", told="Read timed out"))
-        self._deadline = now + self._server.limits.message_timeout_s
+        self._deadline = now + self._message_timeout_s
 
     def end_when_idle(self) -> None:
         """The node stops: close now if nothing is under way, else behind the next answer."""

@@ -98,31 +98,29 @@ class UdpServer:
         send = self._socket.sendto
         sent = limited = silent = 0
         last_host, bucket = "", None
-        for position, reply in enumerate(replies):
-            address = addresses[position]
+        for position, (reply, asked, address) in enumerate(zip(replies, messages, addresses, strict=True)):
             if not isinstance(reply, bytes):
-                octets = self._octets_of(reply, pieced.get(position) or messages[position])
-                if octets is None:
+                asked = pieced.get(position) or asked
+                reply = self._octets_of(reply, asked)
+                if reply is None:
                     silent += position not in pieced or pieced[position] is not None
                     continue
-            else:
-                octets = reply
-            size = len(octets)
-            if size > len(messages[position]):
+            size = len(reply)
+            if size > len(asked):
                 if address[0] != last_host:
                     last_host = address[0]
                     bucket = self._admission.bucket(last_host, now=now)
                 if bucket is not None:
-                    tokens = 1 + size // DATAGRAM_SIZE_MAX
-                    if bucket.tokens < tokens:
+                    tokens = bucket.tokens - (1 if size <= DATAGRAM_SIZE_MAX else 1 + size // DATAGRAM_SIZE_MAX)
+                    if tokens < 0:
                         limited += 1
                         continue
-                    bucket.tokens -= tokens
+                    bucket.tokens = tokens
             try:
-                if size <= DATAGRAM_SIZE_MAX and position not in pieced:
-                    send(octets, address)
+                if size <= DATAGRAM_SIZE_MAX and not pieced:
+                    send(reply, address)
                 else:
-                    for datagram in datagrams(octets, truncated=position in pieced):
+                    for datagram in datagrams(reply, truncated=position in pieced):
                         send(datagram, address)
                 sent += 1
             except OSError:  # A full send queue, an unreachable or forged source: over UDP the client asks again.

@@ -89,7 +89,8 @@ class UpdateRecord:
     """Read, decide and write in the one transaction.
 
     `decide` gets the record or None and gives the record to keep, or None to have none; giving back what it got
-    changes nothing. A `HandleError` that it raises refuses this change and no other.
+    changes nothing. What it gives is kept under the handle that stands, or else that of the change. A `HandleError`
+    that it raises refuses this change and no other.
     """
 
     handle: bytes
@@ -161,12 +162,16 @@ class StoreView(Protocol):
         """Records as they stand on disk (`storage.records`), by storage key; missing ones are left out."""
         ...
 
+    def lookup(self) -> Callable[[bytes], bytes | None]:
+        """`stored` for one key at a time, without a detour: the stored octets, or None. Holds as long as the view."""
+        ...
+
     def homed(self) -> frozenset[bytes]:
         """The folded prefix handles that are served here. The same object as long as nothing changed."""
         ...
 
     def handles(self, prefix: bytes, *, after: bytes | None = None, limit: int) -> list[bytes]:
-        """Up to `limit` handles that begin with `prefix` (folded), in the order of their storage keys, behind `after`."""
+        """Up to `limit` handles that begin with `prefix` (folded), in the order of their keys, behind `after`."""
         ...
 
     def journal(self, *, after: int = 0, limit: int) -> list[JournalRow]:

@@ -211,3 +211,24 @@ def test_a_short_reply_to_a_request_in_pieces_says_that_it_is_a_piece() -> None:
     assert found[ENVELOPE_SIZE:] == b"short"
     (empty,) = datagrams(message(b""), truncated=True)
     assert Envelope.read(empty).flags == TRUNCATED
+
+
+@given(st.binary(max_size=80), st.booleans())
+def test_data_is_whole_just_where_feeding_it_gives_it_alone(octets: bytes, announced: bool) -> None:
+    if announced and len(octets) >= 20:
+        octets = octets[:16] + (len(octets) - 20).to_bytes(4, "big") + octets[20:]
+    framer, fed = Framer(64), Framer(64)
+    whole = framer.is_whole(octets)
+    fed.feed(octets)
+    try:
+        frames = fed.frames()
+    except MessageTooLong:
+        assert not whole
+        return
+    assert whole == (frames == [octets] and fed.is_between_messages)
+
+
+def test_nothing_is_whole_behind_the_start_of_a_message() -> None:
+    framer = Framer(64)
+    framer.feed(b"\2\13\2\13")
+    assert not framer.is_whole(bytes(20))

@@ -36,6 +36,7 @@ def test_spans_are_where_the_values_are(given_values: tuple[HandleValue, ...]) -
     assert [span.permissions for span in spans] == [value.permissions for value in given_values]
     assert [span.type for span in spans] == [value.type.upper() for value in given_values]
     assert value_list.joined(octets, spans) == octets
+    assert value_list.all_public(octets) == (bool(spans) and all(value.is_public for value in given_values))
     assert value_list.count(octets) == len(given_values)
 
 
@@ -45,12 +46,15 @@ def test_any_octets_are_walked_just_where_they_can_be_decoded(octets: bytes) -> 
         spans = value_list.spans(octets)
     except Malformed:
         with pytest.raises(Malformed):
+            value_list.all_public(octets)
+        with pytest.raises(Malformed):
             reader = Reader(octets)
             read_values(reader)
             reader.expect_end("a list")
         return
     assert written(read_values(Reader(octets))) == octets
     assert len(spans) == value_list.count(octets)
+    assert value_list.all_public(octets) == (bool(spans) and all(span.permissions & 2 for span in spans))
 
 
 @given(lists)
@@ -59,6 +63,8 @@ def test_a_list_cut_anywhere_is_malformed(given_values: tuple[HandleValue, ...])
     for end in range(len(octets)):
         with pytest.raises(Malformed):
             value_list.spans(octets[:end])
+        with pytest.raises(Malformed):
+            value_list.all_public(octets[:end])
 
 
 @given(values, i32)

@@ -1,0 +1,50 @@
+"""What the issue asks for, held against what was measured. Tells; decides nothing: a benchmark fails no build."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from loadtest.report import Report
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A number that should not pass its limit; the worst of the sections counts. `scale` makes the unit of the fact."""
+
+    text: str
+    limit: float
+    fact: str
+    sections: tuple[str, ...]
+    scale: float = 1.0
+
+    def found(self, report: Report) -> float | None:
+        """The worst number, in the limit's unit; None where a section did not run."""
+        facts = [report.fact(section, self.fact) for section in self.sections]
+        known = [fact for fact in facts if fact is not None]
+        return max(known) * self.scale if len(known) == len(facts) else None
+
+
+_BOTH_ORDERS: Final = ("import sequential", "import interleaved")
+
+TARGETS: Final = (
+    Target("server CPU of a UDP resolution, window 16, ÷ fixed-answer echo", 1.5, "cpu_ratio", ("udp 16",)),
+    Target("UDP with the large store ÷ with the small one, window 16", 1.15, "size_ratio", ("udp 16",)),
+    Target("TCP resolution on kept connections, one at a time, ÷ echo", 1.6, "cpu_ratio", ("tcp-kept 1",)),
+    Target("TCP resolution on kept connections, window 16, ÷ echo", 1.6, "cpu_ratio", ("tcp-kept 16",)),
+    Target("anonymous memory of a worker, MB", 100, "worker_octets", ("memory",), 1e-6),
+    Target("seconds from the command to ready", 1.0, "seconds", ("start-up",)),
+    Target("store on disk ÷ encoded octets", 1.8, "disk_ratio", _BOTH_ORDERS),
+    Target("import time ÷ loop of json.loads and one LMDB put", 4.0, "time_ratio", _BOTH_ORDERS),
+    Target("answers that were no SUCCESS or answered nothing", 0, "wrong", ("answers",)),
+)
+
+
+def judge(report: Report) -> None:
+    """Print each target with reached, not reached or not measured."""
+    rows = []
+    for target in TARGETS:
+        found = target.found(report)
+        number = "" if found is None else f"{found:.2f}"
+        verdict = "not measured" if found is None else "reached" if found <= target.limit else "NOT REACHED"
+        rows.append([target.text, f"{target.limit:g}", number, verdict])
+        report.keep("targets", **{target.text: {"limit": target.limit, "found": found, "verdict": verdict}})
+    report.table(["target", "at most", "found", ""], rows)

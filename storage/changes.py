@@ -1,0 +1,80 @@
+"""What one change does to one record: decided here for every implementation, so that they cannot differ.
+
+Pure: the record that stands, and the change, in; the record to keep, and the journal's action, out.
+"""
+
+from dataclasses import dataclass
+
+from protocol.errors import HandleExists, InvalidHandle
+from protocol.identifier import ROOT_PREFIX_HANDLE, folded, full, is_prefix_handle
+from protocol.value_list import Span, spans
+from storage.base import Action, IfExists, PutRecord, Record, UpdateRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What a change comes to: nothing (`action` None), or a record to write or (None) to remove."""
+
+    action: Action | None = None
+    record: Record | None = None
+
+
+NOTHING = Decided()
+
+
+def decided(change: PutRecord | UpdateRecord, kept: Record | None) -> Decided:
+    """What the change does to the record that stands; a `HandleError` refuses it."""
+    if isinstance(change, PutRecord):
+        return put(change, kept)
+    wanted = change.decide(kept)
+    if wanted is kept or wanted == kept:
+        return NOTHING
+    if wanted is None:
+        return Decided(Action.DELETE)
+    # The handle is the one that stands, or was asked for: a change cannot move a record.
+    return _written(Record(change.handle if kept is None else kept.handle, wanted.values), kept)
+
+
+def put(change: PutRecord, kept: Record | None) -> Decided:
+    """What a put does; `HandleExists` where it may not replace."""
+    if kept is not None:
+        if change.if_exists is IfExists.FAIL:
+            raise HandleExists(f"{change.handle!r} stands already")
+        if change.if_exists is IfExists.KEEP:
+            return NOTHING
+    return _written(Record(change.handle, change.values), kept)
+
+
+def _written(wanted: Record, kept: Record | None) -> Decided:
+    if kept is None:  # What is no value list is refused when its octets are made (`records.stored`).
+        return Decided(Action.CREATE, wanted)
+    values = with_kept_timestamps(wanted.values, kept.values)
+    if values == kept.values:
+        return NOTHING
+    return Decided(Action.UPDATE, Record(wanted.handle, values))
+
+
+def with_kept_timestamps(values: bytes, kept: bytes) -> bytes:
+    """The new values, each that equals one that stands, apart from its timestamp, as it stands (behaviours 18)."""
+    if values == kept:
+        return kept
+    standing: dict[bytes, bytes] = {_timeless(kept, span): kept[span.start : span.end] for span in spans(kept)}
+    parts = [standing.get(_timeless(values, span), values[span.start : span.end]) for span in spans(values)]
+    return values[:4] + b"".join(parts)
+
+
+def _timeless(octets: bytes, span: Span) -> bytes:
+    return octets[span.start : span.start + 4] + octets[span.start + 8 : span.end]
+
+
+def homed_key(handle: bytes) -> bytes:
+    """The folded prefix handle to home; `InvalidHandle` where it names no prefix.
+
+    `0.NA/0.NA/P`, the marker of the prefixes derived from P, is one (spec, resolution: section 6.1).
+    """
+    named = folded(full(handle))
+    label = named[5:]
+    marker = named.startswith(ROOT_PREFIX_HANDLE + b"/")
+    if not handle or not is_prefix_handle(handle) or not label or (b"/" in label and not marker):
+        raise InvalidHandle(f"{handle!r} names no prefix", told="Handle is not a prefix handle")
+    return named

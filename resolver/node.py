@@ -15,7 +15,7 @@ from resolver.admission import Admission
 from resolver.authority import Authority
 from resolver.clock import Clock
 from resolver.config import Config
-from resolver.counters import Counter, Counters
+from resolver.counters import FLUSH_S, Counter, Counters
 from resolver.engine import Engine
 from resolver.namespaces import Namespaces
 from resolver.service import Service
@@ -52,6 +52,7 @@ class Node:
         case_sensitive: bool,
     ) -> None:
         self._counters = counters
+        self._showing: asyncio.TimerHandle | None = None
         self._clock = clock
         namespaces = Namespaces(
             delimiter=config.resolution.template_delimiter,
@@ -104,6 +105,11 @@ class Node:
         loop = asyncio.get_running_loop()
         for udp in self._udp:
             udp.start(loop)
+        self._show_counts(loop)
+
+    def _show_counts(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._counters.flush()
+        self._showing = loop.call_later(FLUSH_S, self._show_counts, loop)
 
     async def stop(self) -> None:
         """Answer what has arrived, let connections finish for at most `DRAIN_S` seconds, and end."""
@@ -111,3 +117,6 @@ class Node:
         for udp in self._udp:
             udp.stop(loop)
         await asyncio.gather(*(tcp.stop(DRAIN_S) for tcp in self._tcp))
+        if self._showing is not None:
+            self._showing.cancel()
+        self._counters.flush()

@@ -13,7 +13,6 @@ from protocol.codes import (
     AUTHORITATIVE,
     CERTIFY,
     ENCRYPT,
-    KEEP_CONNECTION,
     OVERWRITE,
     REQUEST,
     REQUEST_DIGEST,
@@ -56,6 +55,7 @@ _HEAD_SIZE: Final = len(PLAIN_PUBLIC_HEAD)
 _BODY_MORE: Final = 4 - _HEAD_SIZE  # A body is the counted handle, and the record without its head.
 _MESSAGE_MORE: Final = HEADER_SIZE + 4  # A message is header, body, and the size of no credential.
 _COPIED_MAX: Final = MESSAGE_SIZE_MAX - _MESSAGE_MORE  # A longer body no client could read: the engine says so.
+_SUCCESSES: Final = int(Counter.ANSWERED_SUCCESS)
 _PREFIX_AT: Final = len(b"0.NA/")
 _ASKED: Final = OpCode.RESOLUTION << 32 | REQUEST
 _ANSWERED: Final = (OpCode.RESOLUTION << 32 | ResponseCode.SUCCESS).to_bytes(8, "big")
@@ -188,11 +188,5 @@ class Service:
                                 replies[position] = head + handle + record[_HEAD_SIZE:] + _NO_CREDENTIAL
                                 continue
             others.append(position)
-        self._counters.add(Counter.ANSWERED_SUCCESS, len(messages) - len(others))
+        self._counters.counts[_SUCCESSES] += len(messages) - len(others)
         return others
-
-
-def wishes_to_keep(octets: bytes) -> bool:
-    """Whether the client of a message asks to keep the connection open (RFC 3652, section 2.2.2.3)."""
-    flags_at = ENVELOPE_SIZE + 8
-    return len(octets) > flags_at and bool(octets[flags_at] & KEEP_CONNECTION >> 24)

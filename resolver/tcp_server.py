@@ -11,17 +11,21 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final, cast
 
+from protocol.codes import KEEP_CONNECTION
 from protocol.errors import Malformed
 from protocol.framing import Framer, MessageTooLong
+from protocol.limits import ENVELOPE_SIZE
 from resolver.clock import Clock
 from resolver.counters import Counter, Counters
 from resolver.engine import refusal_of_frame
-from resolver.service import Service, wishes_to_keep
+from resolver.service import Service
 
 log = logging.getLogger(__name__)
 
 BATCH_MAX: Final = 16  # Messages of one connection that share a transaction: pipelining must not starve the others.
 UNREAD_MAX: Final = 262_144  # Octets that a client has not taken: beyond, none of its questions is looked at.
+FLAGS_AT: Final = ENVELOPE_SIZE + 8  # Where a message has the first octet of its flags.
+KEEP: Final = KEEP_CONNECTION >> 24
 TICK_S: Final = 0.5  # How often time limits are looked at: they are met to this grain.
 
 
@@ -52,6 +56,14 @@ class TcpServer:
         self._server: asyncio.Server | None = None
         self._ticks: asyncio.TimerHandle | None = None
         self._drained: asyncio.Event | None = None
+        self.now = 0.0
+        self.now_s = 0
+        self._stamp()
+
+    def _stamp(self) -> None:
+        """Look at the clocks: once a tick is enough for time limits and for answers that hold for hours."""
+        self.now = self.clock.monotonic()
+        self.now_s = int(self.clock.wall())
 
     async def start(self) -> None:
         """Begin to accept."""
@@ -80,9 +92,9 @@ class TcpServer:
             self._drained.set()
 
     def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
-        now = self.clock.monotonic()
+        self._stamp()
         for connection in list(self._connections):
-            connection.look_at_time(now)
+            connection.look_at_time(self.now)
         self._ticks = loop.call_later(TICK_S, self._tick, loop)
 
     async def stop(self, drain_s: float) -> None:
@@ -131,7 +143,7 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
             return
         self._transport.set_write_buffer_limits(high=UNREAD_MAX)
-        self._deadline = self._server.clock.monotonic() + self._message_timeout_s
+        self._deadline = self._server.now + self._message_timeout_s
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget it."""
@@ -150,7 +162,7 @@ class Connection(asyncio.Protocol):
         framer = self._framer
         if framer.is_whole(data) and not self._waiting and not self._blocked:
             self._answer_one(data)  # What a kept connection brings: a question, and after its answer the next.
-            self._deadline = self._server.clock.monotonic() + self._idle_timeout_s
+            self._deadline = self._server.now + self._idle_timeout_s
             return
         framer.feed(data)
         try:
@@ -181,11 +193,11 @@ class Connection(asyncio.Protocol):
         """As `_answer`, for the one message that is there."""
         transport, server = self._transport, self._server
         assert transport is not None
-        (reply,) = server.service.answers([asked], admin=True, now_s=int(server.clock.wall()))
+        (reply,) = server.service.answers([asked], admin=True, now_s=server.now_s)
         server.counters.add(Counter.TCP_MESSAGES)
         if reply is not None:
             transport.write(reply if isinstance(reply, bytes) else reply.octets)
-            if wishes_to_keep(asked) and not self._draining:
+            if len(asked) > FLAGS_AT and asked[FLAGS_AT] & KEEP and not self._draining:
                 return
         transport.close()
 
@@ -193,11 +205,12 @@ class Connection(asyncio.Protocol):
         """Answer messages that share a transaction, up to the first whose client does not keep the connection."""
         transport, server = self._transport, self._server
         assert transport is not None
-        replies = server.service.answers(batch, admin=True, now_s=int(server.clock.wall()))
+        replies = server.service.answers(batch, admin=True, now_s=server.now_s)
         octets: list[bytes] = []
         keep = True
         for asked, reply in zip(batch, replies, strict=True):
-            keep = reply is not None and wishes_to_keep(asked)  # What is no question ends the connection.
+            # What is no question ends the connection.
+            keep = reply is not None and len(asked) > FLAGS_AT and bool(asked[FLAGS_AT] & KEEP)
             if reply is not None:
                 octets.append(reply if isinstance(reply, bytes) else reply.octets)
             if not keep:
@@ -214,7 +227,7 @@ class Connection(asyncio.Protocol):
         assert self._transport is not None
         if self._transport.is_closing():
             return
-        answer = refusal_of_frame(error, self._framer.pending_envelope, now_s=int(self._server.clock.wall()))
+        answer = refusal_of_frame(error, self._framer.pending_envelope, now_s=self._server.now_s)
         if answer is not None:
             self._transport.write(answer.octets)
         self._transport.close()
@@ -224,15 +237,15 @@ class Connection(asyncio.Protocol):
             return
         if self._framer.is_between_messages:
             self._in_message = False
-            self._deadline = self._server.clock.monotonic() + self._idle_timeout_s
+            self._deadline = self._server.now + self._idle_timeout_s
         elif not self._in_message:  # Only the first octet starts the clock: a slow sender does not win time.
             self._in_message = True
-            self._deadline = self._server.clock.monotonic() + self._message_timeout_s
+            self._deadline = self._server.now + self._message_timeout_s
 
     def pause_writing(self) -> None:
         """The client does not take its answers: hear no more questions until it does."""
         self._blocked = True
-        self._deadline = self._server.clock.monotonic() + self._message_timeout_s
+        self._deadline = self._server.now + self._message_timeout_s
         if self._transport is not None and not self._transport.is_closing():
             self._transport.pause_reading()
 

@@ -106,6 +106,12 @@ def test_300_megabytes_announced_are_refused_at_once(node: RunningNode) -> None:
     assert (reply.header.code, reply.envelope.request_id) == (4, 7)
 
 
+@pytest.mark.parametrize("size", range(10))
+def test_a_framed_message_that_is_too_short_is_refused_and_ends_the_connection(node: RunningNode, size: int) -> None:
+    reply = Message.read(tcp(node.port, changed(GOOD[:20], 16, size.to_bytes(4, "big")) + bytes(size)))
+    assert (reply.header.code, reply.envelope.request_id) == (4, 7)
+
+
 def test_garbage_over_tcp_ends_the_connection(node: RunningNode) -> None:
     assert len(tcp(node.port, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")) <= 100
 

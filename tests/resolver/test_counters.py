@@ -13,6 +13,9 @@ def test_each_worker_counts_in_its_own_block(tmp_path: Path) -> None:
     first.add(Counter.UDP_ANSWERS)
     first.add(Counter.UDP_ANSWERS, 41)
     second.set(Counter.PROCESS_ID, 7)
+    assert counters.readings(path)[0][Counter.UDP_ANSWERS] == 0  # Not shown yet.
+    first.flush()
+    second.flush()
     one, two = counters.readings(path)
     assert one[Counter.UDP_ANSWERS] == 42 == first.read()[Counter.UDP_ANSWERS]
     assert (two[Counter.UDP_ANSWERS], two[Counter.PROCESS_ID]) == (0, 7)
@@ -21,7 +24,10 @@ def test_each_worker_counts_in_its_own_block(tmp_path: Path) -> None:
 def test_a_new_start_begins_at_0(tmp_path: Path) -> None:
     path = tmp_path / "counters"
     counters.create(path, 1)
-    counters.block(path, 0).add(Counter.FAULTS, 3)
+    counted = counters.block(path, 0)
+    counted.add(Counter.FAULTS, 3)
+    counted.flush()
+    assert counters.readings(path)[0][Counter.FAULTS] == 3
     counters.create(path, 1)
     assert counters.readings(path)[0][Counter.FAULTS] == 0
 

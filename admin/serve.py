@@ -27,6 +27,7 @@ from resolver.clock import SystemClock
 from resolver.config import Config
 from resolver.config_units import Endpoint
 from resolver.identity import Identity, refreshed
+from resolver.namespaces import BadNamespace, Namespaces
 from resolver.node import Node, Sockets
 from resolver.sockets import PortTaken, for_workers
 from resolver.workers import Supervisor
@@ -48,6 +49,7 @@ def serve(config: Config, *, announce: Callable[[str], None] | None = None) -> i
     started = time.monotonic()
     logs.start(config.log.level, config.log.format)
     public_key = server_public_key(config.node.server_key)
+    _expect_namespace(config)
     with node_lock(config.node.data_dir):
         identity, case_sensitive = _identity(config, public_key)
         workers = config.worker_count()
@@ -68,6 +70,15 @@ def serve(config: Config, *, announce: Callable[[str], None] | None = None) -> i
         code = Supervisor(work, count=workers, on_ready=on_ready).run()
         notify("STOPPING=1")
     return ExitCode.OK if code == 0 else ExitCode.FAILED
+
+
+def _expect_namespace(config: Config) -> None:
+    """Read the configured namespace once before workers do: a `Failure` where it cannot be used."""
+    try:
+        Namespaces(namespace=config.namespace_xml())
+    except (BadNamespace, OSError) as error:
+        why = f"{config.resolution.namespace}: {error}"
+        raise Failure("the namespace cannot be used", why, "hnode config check", code=ExitCode.CONFIG) from error
 
 
 def server_public_key(path: Path) -> bytes:

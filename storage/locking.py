@@ -15,12 +15,12 @@ LOCK_FILE: Final = "node.lock"
 @contextmanager
 def node_lock(path: Path) -> Iterator[None]:
     """Hold the store in a folder for this node; `StoreInUse` names the process that serves it already."""
-    if not path.is_dir():
-        if path.exists():
-            raise StoreError(f"{path} is no folder: a store needs one. Choose another [node] data_dir")
-        raise StoreMissing(f"there is no store in {path}")
     try:
         descriptor = os.open(path / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except FileNotFoundError:
+        raise StoreMissing(f"there is no store in {path}") from None
+    except NotADirectoryError as error:
+        raise StoreError(f"{path} is no folder, and a store needs one: choose another [node] data_dir") from error
     except OSError as error:
         raise StoreError(f"{path / LOCK_FILE}: {error.strerror}") from error
     try:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from protocol.errors import HandleError
-from storage.base import Action, Outcome, PutRecord
+from storage.base import Outcome, PutRecord
 from storage.changes import put
 from storage.journal import row_key, row_octets
 from storage.keys import writable_key
@@ -45,8 +45,11 @@ def _write(
     now_ms: int,
 ) -> None:
     keys = sorted(places)
+    if not keys:
+        return
     cursor = transaction.transaction.cursor(transaction.databases[HANDLES])
-    standing: dict[bytes, bytes] = dict(cursor.getmulti(keys))
+    is_behind = not cursor.last() or cursor.key() < keys[0]
+    standing: dict[bytes, bytes] = {} if is_behind else dict(cursor.getmulti(keys))
     number, date_ms = transaction.last_number, max(now_ms, transaction.last_date_ms)
     records: list[tuple[bytes, bytes]] = []
     rows: list[tuple[bytes, bytes]] = []
@@ -60,14 +63,15 @@ def _write(
         except HandleError as error:
             outcomes[place] = Outcome(error=error)
             continue
-        if decision.action is None or decision.record is None:
+        if decision.action is None:
             outcomes[place] = Outcome(existed=True)
             continue
         number += 1
         records.append((key, fresh))
         rows.append((row_key(number), row_octets(decision.action, change.handle, date_ms, change.who)))
-        outcomes[place] = Outcome(number, decision.action is not Action.CREATE)
+        outcomes[place] = Outcome(number, octets is not None)
     if rows:
-        cursor.putmulti(records, dupdata=False)
+        # Behind all that stands, pages are filled one by one and no place is searched; they never split in the middle.
+        cursor.putmulti(records, dupdata=False, append=is_behind)
         transaction.transaction.cursor(transaction.databases[JOURNAL]).putmulti(rows, dupdata=False, append=True)
         transaction.note_last(number, date_ms)

@@ -6,12 +6,10 @@ and write the same store at the same time, and LMDB lets one of them write at a 
 
 import errno
 import os
-import shutil
 import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 import lmdb
@@ -317,43 +315,3 @@ class LmdbStore:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-class ScratchKeys:
-    """A throw-away set of keys on disk, each with a number: finds what stands twice in a file, with flat memory."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        with told_as_store_error(folder):
-            folder.mkdir(mode=FOLDER_MODE, parents=True)
-            self._environment: Any = lmdb.open(
-                str(folder),
-                map_size=MAP_SIZE_MAX,
-                sync=False,
-                lock=False,
-                writemap=True,
-                lib_version=0,
-                readahead=False,
-            )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._environment.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
-
-    def add_all(self, keys: Sequence[tuple[bytes, int]]) -> dict[bytes, int]:
-        """Add keys with their numbers; those that were there already, with the number they came with first."""
-        twice: dict[bytes, int] = {}
-        with told_as_store_error(self._folder), self._environment.begin(write=True) as transaction:
-            ordered = sorted((key, number_octets(number)) for key, number in keys)
-            _, added = transaction.cursor().putmulti(ordered, dupdata=False, overwrite=False)
-            if added < len(ordered):
-                for key, number in keys:
-                    first = read_number(transaction.get(key))
-                    if first != number:
-                        twice[key] = first
-        return twice

@@ -15,8 +15,7 @@ class Homing:
         self._homed = set(homed)
         self._home_prefixes = home_prefixes
         self._served: set[bytes] = set()  # Prefixes as rows spell them: bounded by the homed prefixes and their cases.
-        self._new: list[bytes] = []
-        self.added = 0
+        self.new: list[bytes] = []  # The prefix handles that rows ask to home.
 
     def admit(self, handle: bytes) -> None:
         """Accept a handle that is served here, or whose prefix is homed now; else a `RowFault` that names the mend."""
@@ -31,11 +30,6 @@ class Homing:
             self._home(prefix_handle(handle), prefix)
         self._served.add(prefix)
 
-    def take_new(self) -> list[bytes]:
-        """The prefix handles that rows asked to home since the last call."""
-        new, self._new = self._new, []
-        return new
-
     def _home(self, name: bytes, shown: bytes) -> None:
         prefix = shown.decode(errors="replace")
         if not self._home_prefixes:
@@ -45,5 +39,4 @@ class Homing:
             mend = f"run: hnode prefix home {prefix}"
             raise RowFault(f"a file does not make this node the root of all prefixes: {mend}", "handle")
         self._homed.add(name)
-        self._new.append(name)
-        self.added += 1
+        self.new.append(name)

@@ -12,25 +12,28 @@ LINE_EVERY_S: Final = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """One moment of a run. Octets are those of the file; `phase` is `check` or `import`, `seconds` since the start."""
+    """One moment of a phase of a run: `read`, `check` or `import`. `seconds` are those since the phase began.
+
+    `done` of `total` is the phase's work: octets of the file that were read, or rows that were looked at or written.
+    """
 
     phase: str
     rows: int
     failed: int
-    octets: int
-    octets_total: int
+    done: int
+    total: int
     seconds: float
 
     @property
     def rate(self) -> float:
-        """Rows a second, since the start."""
+        """Rows a second, since the phase began."""
         return self.rows / self.seconds if self.seconds else 0.0
 
     @property
     def remaining_s(self) -> float | None:
-        """Seconds that the rest of the file will take at the same speed, or None while nothing was read."""
-        left = max(0, self.octets_total - self.octets)
-        return left * self.seconds / self.octets if self.octets else None
+        """Seconds that the rest of the phase will take at the same speed, or None while nothing was done."""
+        left = max(0, self.total - self.done)
+        return left * self.seconds / self.done if self.done else None
 
 
 Report = Callable[[Progress], None]
@@ -54,7 +57,7 @@ def lines_to(stream: TextIO, *, now: Callable[[], float] = time.monotonic) -> Re
             "phase": progress.phase,
             "rows": progress.rows,
             "failed": progress.failed,
-            "percent": round(100 * progress.octets / max(1, progress.octets_total), 1),
+            "percent": round(100 * progress.done / max(1, progress.total), 1),
             "rate": round(progress.rate),
             "seconds": round(progress.seconds, 1),
             "remaining_s": None if remaining_s is None else round(remaining_s, 1),
@@ -88,8 +91,8 @@ def bar_on(stream: TextIO, *, color: bool) -> Generator[Report]:
             bar.update(
                 task,
                 description=progress.phase,
-                completed=progress.octets,
-                total=max(1, progress.octets_total),
+                completed=progress.done,
+                total=max(1, progress.total),
                 rows=progress.rows,
                 rate=progress.rate,
                 failed=f"{progress.failed:,} failed" if progress.failed else "",

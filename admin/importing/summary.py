@@ -11,11 +11,11 @@ ERRORS_SHOWN_MAX: Final = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """The end of a run. In a dry run the counts are what would have happened.
+    """The end of a run. In a dry run the counts are what would have happened. `errors` are those of the first lines.
 
     `rows` were read; of these `failed` were refused, `kept` stood already and were left alone. `stopped`: the first
-    error ended the run before anything was written. `interrupted`: asked to end early; what is counted is in the
-    store. `fault`: the store refused to go on, for this reason; what is counted is in the store.
+    error ended the run before anything was written. `interrupted`: asked to end early. `fault`: the store refused to go
+    on, for this reason. What is counted as created or replaced is in the store, however the run ended.
     """
 
     rows: int = 0

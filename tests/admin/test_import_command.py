@@ -141,7 +141,7 @@ def test_a_program_that_reads_gets_a_line_of_json_every_five_seconds() -> None:
     clock = [100.0]
     stream = io.StringIO()
     report = lines_to(stream, now=lambda: clock[0])
-    progress = Progress(phase="import", rows=500, failed=1, octets=25, octets_total=100, seconds=5.0)
+    progress = Progress(phase="import", rows=500, failed=1, done=25, total=100, seconds=5.0)
     for moment in (100.1, 104.9, 105.0, 105.1, 109.0, 110.0):
         clock[0] = moment
         report(progress)
@@ -170,7 +170,7 @@ def test_a_person_sees_a_bar_with_rate_and_remaining_time(monkeypatch: pytest.Mo
     monkeypatch.setenv("COLUMNS", "100")
     stream = Terminal()
     with bar_on(stream, color=False) as report:
-        report(Progress(phase="import", rows=50_000, failed=3, octets=50, octets_total=100, seconds=2.0))
+        report(Progress(phase="import", rows=50_000, failed=3, done=50, total=100, seconds=2.0))
         time.sleep(0.3)  # The bar draws itself ten times a second.
     assert "50 %" in stream.getvalue()
     assert "50,000 rows" in stream.getvalue()
@@ -189,27 +189,55 @@ def big(path: Path, rows: int) -> Path:
     return path
 
 
-def started(node: LocalNode, *arguments: str | Path) -> subprocess.Popen[str]:
+def started(node: LocalNode, *arguments: str | Path, **variables: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "admin", "--config", str(node.config), *map(str, arguments)]
     return subprocess.Popen(
-        command, cwd=PROJECT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=PROJECT,
+        env={**environment(), **variables},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
-def test_ctrl_c_keeps_the_written_batches_and_tells_their_number(node: LocalNode) -> None:
-    process = started(node, "import", big(node.folder / "big.jsonl", 200_000), "-o", "json")
+@pytest.mark.parametrize("is_writing", [False, True])
+def test_ctrl_c_keeps_the_written_batches_and_tells_their_number(node: LocalNode, is_writing: bool) -> None:
+    path = big(node.folder / "big.jsonl", 200_000)
+    process = started(node, "import", path, "-o", "json", TMPDIR=str(node.folder))
     data = node.folder / "store" / "data.mdb"
     size = data.stat().st_size
-    while data.stat().st_size < size + 200_000 and process.poll() is None:
+
+    def has_come_so_far() -> bool:
+        """Runs stand in the temporary folder while the file is read; the store grows when that is over."""
+        return data.stat().st_size >= size + 200_000 if is_writing else any(node.folder.glob("hnode-import-*/*"))
+
+    while not has_come_so_far() and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == ExitCode.INTERRUPTED, err
     told = json.loads(out)
     assert told["interrupted"] is True
-    assert 0 < told["created"] < 200_000
+    assert told["created"] < 200_000
+    assert (told["created"] > 0) == is_writing
     assert node.json("store", "stat")["records"] == told["created"]
     assert node.json("store", "verify")["problems"] == []
+    assert not list(node.folder.glob("hnode-import-*"))
+
+
+def test_a_temporary_folder_without_room_ends_with_1_and_a_sentence(node: LocalNode) -> None:
+    path = big(node.folder / "big.jsonl", 50_000)
+    code = "import resource, runpy; resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, 500_000)); "
+    code += "runpy.run_module('admin', run_name='__main__', alter_sys=True)"
+    command = [sys.executable, "-c", code, "--config", str(node.config), "import", str(path)]
+    variables = {**environment(), "TMPDIR": str(node.folder)}
+    ended = subprocess.run(command, cwd=PROJECT, env=variables, capture_output=True, text=True, check=False)
+    assert ended.returncode == ExitCode.FAILED
+    assert "does not take the sorted rows: File too large: nothing was written. Make room" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert node.json("store", "stat")["records"] == 0
+    assert not list(node.folder.glob("hnode-import-*"))
 
 
 def anonymous_peak_kib(process: subprocess.Popen[str]) -> int:

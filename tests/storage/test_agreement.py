@@ -29,6 +29,7 @@ LONG = b"88.100/" + b"L" * 500
 HANDLES = [b"88.100/A", b"88.100/a", b"88.100/B", b"88.1/A", b"0.NA/88.100", LONG + b"1", LONG + b"2",
            LONG.lower() + b"1",
            "88.100/é".encode(), b"88.100/", b"x"]  # fmt: skip
+BEHIND = [b"\xc3\xa9.1/%02d" % n for n in range(30)]  # Behind all of the others among the keys, rising.
 BAD = [b"", b"\xff", b"x" * 2049]
 handles = st.sampled_from(HANDLES + BAD)
 lists = st.lists(
@@ -86,6 +87,7 @@ class Agreement(RuleBasedStateMachine):
     def begin(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="hnode-agreement-"))
         self.now = 1_000
+        self.behind = 0
         self.model = MemoryStore(case_sensitive=self.case_sensitive)
         # A map so small that it must grow again and again.
         self.store = LmdbStore.create(self.folder / "s", case_sensitive=self.case_sensitive, map_size=1 << 16)
@@ -105,6 +107,12 @@ class Agreement(RuleBasedStateMachine):
         assert sorted(o.number for o in mine) == sorted(o.number for o in theirs)
         self._forget_order_of_journal()
 
+    @rule(batch=st.lists(st.tuples(st.integers(0, 3), lists, st.sampled_from(IfExists)), max_size=6))
+    def replace_all_behind(self, batch: list[tuple[int, bytes, IfExists]]) -> None:
+        """Handles near the end of all keys, or behind it: those that no key follows are appended."""
+        self.replace_all([PutRecord(BEHIND[(self.behind + ahead) % 30], octets, kept) for ahead, octets, kept in batch])
+        self.behind += 1
+
     def _forget_order_of_journal(self) -> None:
         with self.store.view() as view:
             self.model.adopt_journal(view.journal(limit=10_000))
@@ -119,7 +127,7 @@ class Agreement(RuleBasedStateMachine):
     @invariant()
     def both_hold_the_same(self) -> None:
         with self.store.view() as mine, self.model.view() as theirs:
-            for handle in HANDLES:
+            for handle in HANDLES + BEHIND:
                 assert mine.get(handle) == theirs.get(handle)
             keys = [handle.upper() for handle in HANDLES if len(handle) < 400]
             assert mine.stored(keys) == theirs.stored(keys)
@@ -170,6 +178,23 @@ def test_bulk_puts_mean_what_single_puts_mean(tmp_path: Path) -> None:
         with one.view() as left, all_at_once.view() as right:
             assert [left.get(b"88.1/%d" % n) for n in range(7)] == [right.get(b"88.1/%d" % n) for n in range(7)]
         assert all_at_once.verify() == []
+
+
+def test_bulk_puts_behind_all_others_fill_their_pages(tmp_path: Path) -> None:
+    values_ = value_list([HandleValue(index=1, type=b"URL", data=b"x" * 200)])
+    names = [b"88.1/%05d" % n for n in range(6_000)]
+    sizes = []
+    for name, order in (("rising", names), ("falling", names[::-1])):
+        with LmdbStore.create(tmp_path / name) as store:
+            for start in range(0, len(order), 500):
+                outcomes = store.replace_all([PutRecord(n, values_) for n in order[start : start + 500]], now_ms=1)
+                assert not any(outcome.existed for outcome in outcomes)
+            again = store.replace_all([PutRecord(n, values_) for n in order[-500:]], now_ms=2)
+            assert all(outcome.existed and not outcome.number for outcome in again)
+            assert store.verify() == []
+            with store.view() as view:
+                sizes.append(view.facts().used_size)
+    assert sizes[0] < 0.75 * sizes[1]
 
 
 @pytest.mark.parametrize("limit", [1, 3, 100])

@@ -20,7 +20,7 @@ from storage.base import (
     StoreTooNew,
 )
 from storage.layout import FORMAT, HANDLES, LAST_NUMBER, META, number_octets
-from storage.lmdb_store import DATA_FILE, LmdbStore, ScratchKeys
+from storage.lmdb_store import DATA_FILE, LmdbStore
 from storage.locking import node_lock
 from tests.support.running import PROJECT, environment
 from tests.support.writing import handle_of, values_of
@@ -217,10 +217,3 @@ def test_the_check_finds_what_is_wrong(tmp_path: Path) -> None:
         "its last number is 25",
     ):
         assert part in found, found
-
-
-def test_scratch_keys_tell_where_a_key_came_first_and_leave_nothing(tmp_path: Path) -> None:
-    with ScratchKeys(tmp_path / "scratch") as scratch:
-        assert scratch.add_all([(b"a", 1), (b"b", 2)]) == {}
-        assert scratch.add_all([(b"c", 3), (b"a", 4), (b"c", 5)]) == {b"a": 1, b"c": 3}
-    assert list(tmp_path.iterdir()) == []

@@ -15,7 +15,7 @@ from typing import Any, Final, TextIO
 from admin.importing.values import WIRE
 from protocol.codes import DEFAULT_PERMISSIONS, TTL_ABSOLUTE
 from protocol.identifier import folded, is_utf8
-from protocol.json_values import value_to_json
+from protocol.json_form.values import value_to_json
 from protocol.value import HandleValue, read_values
 from protocol.wire import Reader
 from storage.base import Record, StoreView

@@ -12,7 +12,7 @@ from admin.importing.rows import Row, RowFault, RowLimits, checked_handle, check
 from admin.importing.values import ValueOctets
 from protocol.errors import HandleError, HandleNotFound, InvalidValue, ValuesNotFound
 from protocol.identifier import is_prefix_handle, prefix_handle
-from protocol.json_values import value_from_json
+from protocol.json_form.values import value_from_json
 from protocol.value import HandleValue, read_values, value_list
 from protocol.wire import Reader
 from storage.base import Record

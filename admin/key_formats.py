@@ -14,9 +14,9 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from protocol.errors import InvalidValue, Malformed
-from protocol.json_keys import key_from_json, key_to_json
-from protocol.key_files import IV_SIZES, SALT_SIZE, FileEncryption, key_file, read_key_file
-from protocol.keys import (
+from protocol.json_form.keys import key_from_json, key_to_json
+from protocol.trust.key_files import IV_SIZES, SALT_SIZE, FileEncryption, key_file, read_key_file
+from protocol.trust.keys import (
     DsaPrivateKey,
     DsaPublicKey,
     PrivateKey,

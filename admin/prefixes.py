@@ -5,7 +5,7 @@ from typing import Final
 
 from admin.errors import ExitCode, Failure
 from protocol.administrator import ALL_PERMISSIONS, Administrator
-from protocol.keys import PublicKey, public_key_octets
+from protocol.trust.keys import PublicKey, public_key_octets
 from protocol.value import HandleValue, value_list
 
 SITE_INDEX: Final = 1

@@ -7,7 +7,7 @@ from typing import Any
 from admin.context import JSON, CommandContext
 from admin.output import note, print_json, print_line, print_rows, printable, say
 from protocol.codes import ResponseCode
-from protocol.json_values import record_to_json
+from protocol.json_form.values import record_to_json
 from protocol.value import HandleValue
 
 COLUMNS = ("index", "type", "ttl", "permissions", "timestamp", "data")

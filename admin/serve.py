@@ -20,8 +20,8 @@ from admin.errors import ExitCode, Failure
 from admin.local_store import open_store
 from admin.setup.initialise import public_half
 from admin.systemd import notify
-from protocol.keys import public_key_octets
 from protocol.site import Site
+from protocol.trust.keys import public_key_octets
 from resolver import counters
 from resolver.clock import SystemClock
 from resolver.config import Config

@@ -6,7 +6,6 @@ Sources: RFC 3652 section 2; spec, protocol: sections 2, 3, 6 and 7.
 from dataclasses import dataclass, replace
 from typing import Self
 
-from protocol.challenge import RequestDigest
 from protocol.codes import ENCRYPTED, REQUEST, REQUEST_DIGEST, SITE_SERIAL_UNKNOWN, ResponseCode
 from protocol.envelope import Envelope
 from protocol.errors import Malformed
@@ -15,6 +14,7 @@ from protocol.limits import ENVELOPE_SIZE, HEADER_SIZE, MESSAGE_SIZE_MAX
 from protocol.operations import OPERATIONS, operation
 from protocol.requests import Body
 from protocol.responses import ChallengeResponse, ErrorResponse, ReferralResponse
+from protocol.trust.challenge import RequestDigest
 from protocol.version import NEWEST, V_DIGEST_IN_FRONT, V_OWN_CODES, Version
 from protocol.wire import Reader, Writer
 

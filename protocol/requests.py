@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Protocol, Self
 
-from protocol.challenge import RequestDigest
 from protocol.errors import Malformed
 from protocol.limits import LIST_COUNT_MAX, NONCE_SIZE_MAX, STRING_SIZE_MAX
+from protocol.trust.challenge import RequestDigest
 from protocol.value import HandleValue, Reference, read_values, write_values
 from protocol.version import V_ALL_SOURCES, Version
 from protocol.wire import Reader, Writer

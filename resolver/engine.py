@@ -10,7 +10,6 @@ from types import MappingProxyType
 from typing import Final, NamedTuple, cast
 
 from protocol import codec
-from protocol.challenge import RequestDigest, request_digest
 from protocol.codes import (
     AUTHORITATIVE,
     CERTIFY,
@@ -30,6 +29,7 @@ from protocol.operations import Interface, Operation, operation
 from protocol.requests import Body, ResolutionRequest
 from protocol.responses import ChallengeResponse, ErrorResponse, SiteResponse
 from protocol.site import Site
+from protocol.trust.challenge import RequestDigest, request_digest
 from protocol.version import NEWEST, V_DIGEST_IN_FRONT, Version, negotiated
 from protocol.wire import Reader
 from resolver.authority import Authority, Said

@@ -8,10 +8,10 @@ from functools import lru_cache
 from typing import Final
 
 from protocol import identifier
+from protocol.computed.namespace import HS_NAMESPACE, Namespace, namespace_of
+from protocol.computed.template import computed, cut
 from protocol.errors import Malformed
 from protocol.limits import HANDLE_SIZE_MAX
-from protocol.namespace import HS_NAMESPACE, Namespace, namespace_of
-from protocol.template import computed, cut
 from protocol.value import read_values, value_list
 from protocol.wire import Reader
 from storage.base import Record, StoreView

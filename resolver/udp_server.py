@@ -94,46 +94,54 @@ class UdpServer:
         pieced: dict[int, bytes | None],
         now: float,
     ) -> None:
-        """Send what may be sent. One loop, like the one in `service`."""
-        send = self._socket.sendto
-        sent = limited = silent = 0
-        last_host, bucket = "", None
-        for position, (reply, asked, address) in enumerate(zip(replies, messages, addresses, strict=True)):
-            if not isinstance(reply, bytes):
-                asked = pieced.get(position) or asked
-                reply = self._octets_of(reply, asked)
-                if reply is None:
-                    silent += position not in pieced or pieced[position] is not None
-                    continue
-            size = len(reply)
-            if size > len(asked):
-                if address[0] != last_host:
-                    last_host = address[0]
-                    bucket = self._admission.bucket(last_host, now=now)
-                if bucket is not None:
-                    tokens = bucket.tokens - (1 if size <= DATAGRAM_SIZE_MAX else 1 + size // DATAGRAM_SIZE_MAX)
-                    if tokens < 0:
-                        limited += 1
-                        continue
-                    bucket.tokens = tokens
-            try:
-                if size <= DATAGRAM_SIZE_MAX and not pieced:
+        """Send what may be sent. One loop, like the one in `service`; what is not plain and short goes its own way."""
+        send, counts = self._socket.sendto, self._counters.counts
+        sent = limited = 0
+        host, bucket = "", None
+        for position, reply in enumerate(replies):
+            address = addresses[position]
+            if isinstance(reply, bytes) and len(reply) <= DATAGRAM_SIZE_MAX:
+                if len(reply) > len(messages[position]):
+                    if address[0] != host:
+                        host = address[0]
+                        bucket = self._admission.bucket(host, now=now)
+                    if bucket is not None:
+                        if bucket.tokens < 1:
+                            limited += 1
+                            continue
+                        bucket.tokens -= 1
+                try:
                     send(reply, address)
-                else:
-                    for datagram in datagrams(reply, truncated=position in pieced):
-                        send(datagram, address)
-                sent += 1
-            except OSError:  # A full send queue, an unreachable or forged source: over UDP the client asks again.
-                self._counters.add(Counter.UDP_SEND_ERRORS)
-        self._counters.add(Counter.UDP_ANSWERS, sent)
-        if limited:
-            self._counters.add(Counter.UDP_DROPPED_LIMITED, limited)
-        if silent:
-            self._counters.add(Counter.UDP_DROPPED_MALFORMED, silent)
+                    sent += 1
+                except OSError:  # A full send queue, an unreachable or forged source: over UDP the client asks again.
+                    counts[Counter.UDP_SEND_ERRORS] += 1
+            elif (
+                position not in pieced or pieced[position] is not None
+            ):  # A piece whose rest is missing is no question.
+                self._send_other(reply, pieced.get(position) or messages[position], address, position in pieced, now)
+        counts[Counter.UDP_ANSWERS] += sent
+        counts[Counter.UDP_DROPPED_LIMITED] += limited
         if pieced:
             lost = sum(self._pieces.dropped.values())
-            self._counters.add(Counter.UDP_DROPPED_FRAGMENTS, lost - self._pieces_lost)
+            counts[Counter.UDP_DROPPED_FRAGMENTS] += lost - self._pieces_lost
             self._pieces_lost = lost
+
+    def _send_other(self, reply: Reply, asked: bytes, address: Address, truncated: bool, now: float) -> None:
+        """Send a reply that is no plain success or needs more than one datagram, or count why it is not sent."""
+        octets = reply if isinstance(reply, bytes) else self._octets_of(reply, asked)
+        if octets is None:
+            self._counters.add(Counter.UDP_DROPPED_MALFORMED)
+            return
+        cut = datagrams(octets, truncated=truncated)
+        if len(octets) > len(asked) and not self._admission.admits(address[0], len(cut), now=now):
+            self._counters.add(Counter.UDP_DROPPED_LIMITED)
+            return
+        try:
+            for datagram in cut:
+                self._socket.sendto(datagram, address)
+            self._counters.add(Counter.UDP_ANSWERS)
+        except OSError:
+            self._counters.add(Counter.UDP_SEND_ERRORS)
 
     @staticmethod
     def _octets_of(answer: Answer | None, asked: bytes) -> bytes | None:

@@ -15,7 +15,7 @@ LAYERS = ("admin", "resolver", "storage", "protocol")
 PURE = {"asyncio", "socket", "time", "random", "secrets", "logging", "lmdb", "aiohttp", "uvloop", "os", "threading"}
 """What `protocol` never imports: it holds octets and values."""
 
-ONE_IMPORTER = {"lmdb": "storage/lmdb_store.py", "re2": "protocol/pattern.py", "uvloop": "admin/serve.py"}
+ONE_IMPORTER = {"lmdb": "storage/lmdb_store.py", "re2": "protocol/computed/pattern.py", "uvloop": "admin/serve.py"}
 FILE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 60
 CLOCKLESS = ("resolver/authority.py", "resolver/engine.py", "resolver/admission.py", "resolver/namespaces.py")

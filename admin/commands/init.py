@@ -12,7 +12,7 @@ from admin.texts import text
 
 if TYPE_CHECKING:
     from admin.setup.initialise import Made
-    from protocol.keys import PublicKey
+    from protocol.trust.keys import PublicKey
 
 _NAME_WIDTH = 16
 _PORT = click.IntRange(0, 65535)
@@ -72,7 +72,7 @@ def _tell(context: CommandContext, made: "Made") -> None:
 
 
 def _kind(key: "PublicKey") -> str:
-    from protocol.keys import RsaPublicKey
+    from protocol.trust.keys import RsaPublicKey
 
     return f"RSA-{key.modulus.bit_length()}" if isinstance(key, RsaPublicKey) else "DSA"
 

@@ -41,7 +41,7 @@ def _passphrase_option(command: _Command) -> _Command:
 def generate(context: CommandContext, bits: int, out: Path, passphrase_file: Path | None, force: bool) -> None:
     """Make an RSA key pair. The public half: hnode key convert FILE PUBLIC --to pub-bin."""
     from admin.key_formats import KeyFormat, KeyRead
-    from protocol.keys import generate_rsa, private_pem
+    from protocol.trust.keys import generate_rsa, private_pem
 
     passphrase = _passphrase(passphrase_file)
     _refuse_overwriting(out, force)
@@ -57,7 +57,7 @@ def generate(context: CommandContext, bits: int, out: Path, passphrase_file: Pat
 @click.pass_obj
 def show(context: CommandContext, file: Path, passphrase_file: Path | None) -> None:
     """Print kind, size and fingerprint of the key in FILE, and its public half as JSON under -o json."""
-    from protocol.json_keys import key_to_json
+    from protocol.json_form.keys import key_to_json
 
     found = _read(file, passphrase_file)
     facts: dict[str, object] = {"file": str(file), "form": found.form.value, **_facts(found)}
@@ -100,7 +100,7 @@ def convert(
 
 
 def _facts(found: "KeyRead") -> dict[str, object]:
-    from protocol.keys import DsaPublicKey, RsaPublicKey, fingerprint
+    from protocol.trust.keys import DsaPublicKey, RsaPublicKey, fingerprint
 
     public = found.public
     kind = {RsaPublicKey: "RSA", DsaPublicKey: "DSA"}.get(type(public), "unknown")
@@ -127,7 +127,7 @@ def _passphrase(path: Path | None) -> bytes | None:
 def _read(path: Path, passphrase_file: Path | None) -> "KeyRead":
     from admin.key_formats import read_key
     from protocol.errors import HandleError
-    from protocol.keys import WrongPassphrase
+    from protocol.trust.keys import WrongPassphrase
 
     try:
         return read_key(_octets(path), _passphrase(passphrase_file))

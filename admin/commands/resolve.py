@@ -89,7 +89,7 @@ def configured_place(context: CommandContext, transport: str | None) -> tuple[st
 def _shown(context: CommandContext, handle: str, message: Any) -> int:
     from protocol import codec
     from protocol.codes import ResponseCode
-    from protocol.json_values import record_to_json, value_to_json
+    from protocol.json_form.values import record_to_json, value_to_json
     from protocol.responses import ErrorResponse, ReferralResponse, ResolutionResponse
 
     _, body = codec.read_response(message)

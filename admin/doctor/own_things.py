@@ -10,8 +10,8 @@ from admin.errors import Failure
 from admin.local_store import open_store
 from admin.setup.initialise import public_half
 from protocol.errors import HandleError
-from protocol.keys import fingerprint, public_key_octets
 from protocol.site import Site
+from protocol.trust.keys import fingerprint, public_key_octets
 from protocol.value import read_values
 from protocol.wire import Reader
 from resolver.config import Config

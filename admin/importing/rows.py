@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from protocol.identifier import is_utf8
-from protocol.json_fields import described
+from protocol.json_form.fields import described
 from protocol.limits import ENVELOPE_SIZE, HANDLE_SIZE_MAX, HEADER_SIZE, MESSAGE_SIZE_MAX, VALUE_COUNT_MAX
 
 ROW_SIZE_MAX: Final = 16 * 1024 * 1024

@@ -1,7 +1,7 @@
 """Values of rows as octets, made without a `HandleValue` for each. What `HandleValue.to_bytes` gives is the measure.
 
 Nearly every value of a bulk file is text: its octets are a head that many values share (all up to the size of the
-data), the data and an empty reference list. Heads are made by the slow way, through `protocol.json_values`, and kept.
+data), the data and an empty reference list. Heads are made by the slow way (`protocol.json_form.values`), and kept.
 """
 
 from base64 import b64decode
@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from admin.importing.rows import RowFault, RowLimits, checked_index, quoted
 from protocol.errors import HandleError
-from protocol.json_values import value_from_json
+from protocol.json_form.values import value_from_json
 from protocol.value import HandleValue
 from protocol.wire import Reader
 

@@ -19,7 +19,7 @@ from admin.prefixes import checked_prefix, prefix_record
 from admin.setup.free_ports import ANY, can_bind, free_port
 from protocol.errors import HandleError
 from protocol.identifier import PREFIX_HANDLES, prefix_handle
-from protocol.keys import (
+from protocol.trust.keys import (
     PrivateKey,
     PublicKey,
     fingerprint,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from admin.importing.jsonl import JsonLines
 from admin.importing.rows import RowFault, RowLimits
 from admin.importing.values import ValueOctets
-from protocol.json_values import value_from_json, value_to_json
+from protocol.json_form.values import value_from_json, value_to_json
 from protocol.value import HandleValue, value_list
 from tests.admin.rows_of import NOW_S, errors, read, rows, texts, values
 from tests.support.vectors import vectors

@@ -14,8 +14,8 @@ from admin.prefixes import checked_prefix
 from admin.setup.free_ports import can_bind, free_port
 from admin.setup.initialise import Made, Wish, initialise
 from protocol.administrator import Administrator
-from protocol.keys import PrivateKey, from_pem, public_key_octets, public_of
 from protocol.site import Site
+from protocol.trust.keys import PrivateKey, from_pem, public_key_octets, public_of
 from protocol.value import HandleValue, read_values
 from protocol.wire import Reader
 from resolver.identity import Identity, read_identity

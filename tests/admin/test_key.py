@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from admin.errors import ExitCode
 from admin.key_formats import KeyFormat, read_key, written
 from protocol.errors import HandleError, InvalidValue, Malformed
-from protocol.keys import DsaPrivateKey, PrivateKey, from_pem, generate_rsa
+from protocol.trust.keys import DsaPrivateKey, PrivateKey, from_pem, generate_rsa
 from tests.support.command import hnode
 from tests.support.keys import captured_keys
 from tests.support.vectors import vectors

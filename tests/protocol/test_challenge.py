@@ -11,7 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol import codec
-from protocol.challenge import (
+from protocol.codec import Message
+from protocol.envelope import Envelope
+from protocol.errors import Malformed
+from protocol.requests import ChallengeAnswer, VerifyChallengeRequest
+from protocol.responses import ChallengeResponse
+from protocol.trust.challenge import (
     BARE_MD5,
     DIGEST_SIZE_MAX,
     PBKDF2_HMAC_SHA1,
@@ -31,13 +36,8 @@ from protocol.challenge import (
     secret_key_answer,
     secret_key_answer_is_valid,
 )
-from protocol.codec import Message
-from protocol.envelope import Envelope
-from protocol.errors import Malformed
-from protocol.keys import DsaPrivateKey, PrivateKey, PublicKey, from_pem, public_of, read_public_key
-from protocol.requests import ChallengeAnswer, VerifyChallengeRequest
-from protocol.responses import ChallengeResponse
-from protocol.signature import MacForm, mac
+from protocol.trust.keys import DsaPrivateKey, PrivateKey, PublicKey, from_pem, public_of, read_public_key
+from protocol.trust.signature import MacForm, mac
 from protocol.version import NEWEST, Version
 from protocol.wire import Reader, Writer
 from tests.support.keys import captured_keys

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.credential import HS_MAC, HS_SIGNED, NAME_SIZE_MAX, SIGNATURE_SIZE_MAX, Credential
 from protocol.errors import Malformed
 from protocol.limits import HANDLE_SIZE_MAX
+from protocol.trust.credential import HS_MAC, HS_SIGNED, NAME_SIZE_MAX, SIGNATURE_SIZE_MAX, Credential
 from tests.support.vectors import messages
 
 CAPTURED: list[dict[str, Any]] = [vector for vector in messages() if "credential" in vector]

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.dump_stream import (
+from protocol.errors import Malformed
+from protocol.replication.dump import (
     DumpedHandle,
     DumpEnd,
     DumpPosition,
@@ -21,10 +22,9 @@ from protocol.dump_stream import (
     StartType,
     read_dump_record,
 )
-from protocol.errors import Malformed
+from protocol.replication.state_table import SourceState, read_replication_state
+from protocol.replication.streams import StreamHead, StreamKind, StreamReader
 from protocol.requests import DumpRequest, Receiver
-from protocol.stream_table import SourceState, read_replication_state
-from protocol.streams import StreamHead, StreamKind, StreamReader
 from protocol.value import HandleValue, Reference
 from protocol.version import NEWEST
 from protocol.wire import Reader, Writer

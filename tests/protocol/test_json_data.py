@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from protocol.administrator import Administrator, vlist_octets
 from protocol.errors import InvalidValue
-from protocol.json_data import data_from_json, data_to_json
-from protocol.json_keys import key_from_json, key_to_json
-from protocol.keys import DhPublicKey, DsaPublicKey, RsaPublicKey, public_key_octets
+from protocol.json_form.data import data_from_json, data_to_json
+from protocol.json_form.keys import key_from_json, key_to_json
+from protocol.trust.keys import DhPublicKey, DsaPublicKey, RsaPublicKey, public_key_octets
 from protocol.value import Reference
 from tests.support.keys import captured_keys
 

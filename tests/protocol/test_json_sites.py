@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 
 from protocol.errors import InvalidValue
-from protocol.json_sites import site_from_json, site_to_json
+from protocol.json_form.sites import site_from_json, site_to_json
 from protocol.site import Interface, Server, Site, address_octets
 from protocol.version import Version
 from tests.protocol.test_site import sites

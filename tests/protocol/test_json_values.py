@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol.errors import InvalidValue
-from protocol.json_fields import described
-from protocol.json_values import record_to_json, value_from_json, value_to_json
+from protocol.json_form.fields import described
+from protocol.json_form.values import record_to_json, value_from_json, value_to_json
 from protocol.value import HandleValue, Reference
 
 URL = HandleValue(index=1, type=b"URL", data=b"http://example.com/", timestamp=1600000000)

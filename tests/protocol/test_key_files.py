@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocol.errors import Malformed
-from protocol.key_files import IV_SIZES, SALT_SIZE, FileEncryption, key_file, read_key_file
-from protocol.keys import (
+from protocol.trust.key_files import IV_SIZES, SALT_SIZE, FileEncryption, key_file, read_key_file
+from protocol.trust.keys import (
     DsaPrivateKey,
     PrivateKey,
     RsaPrivateKey,

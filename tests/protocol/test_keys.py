@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol.errors import HandleError, Malformed
-from protocol.key_values import KEY_BITS_MAX
-from protocol.keys import (
+from protocol.trust.key_values import KEY_BITS_MAX
+from protocol.trust.keys import (
     MD5,
     SHA1,
     SHA256,

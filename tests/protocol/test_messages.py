@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 
 from protocol import codec, requests, responses
-from protocol.challenge import RequestDigest
 from protocol.codec import Message
 from protocol.codes import COMPRESSED, ENCRYPTED, TRUNCATED
 from protocol.envelope import Envelope
 from protocol.errors import Malformed
 from protocol.requests import Body
 from protocol.site import Site
+from protocol.trust.challenge import RequestDigest
 from protocol.value import HandleValue, Reference
 from protocol.version import NEWEST
 from tests.support.vectors import messages

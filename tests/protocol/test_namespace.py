@@ -7,9 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.errors import Malformed
-from protocol.limits import NAMESPACE_DEPTH_MAX, NAMESPACE_SIZE_MAX
-from protocol.namespace import (
+from protocol.computed.namespace import (
     Define,
     ForEach,
     If,
@@ -19,6 +17,8 @@ from protocol.namespace import (
     Value,
     namespace_of,
 )
+from protocol.errors import Malformed
+from protocol.limits import NAMESPACE_DEPTH_MAX, NAMESPACE_SIZE_MAX
 from protocol.value import HandleValue, Reference
 from tests.support.vectors import vectors
 

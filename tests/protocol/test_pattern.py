@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from protocol.computed.pattern import PATTERN_GROUPS_MAX, PATTERN_WORK_MAX, Pattern, pattern
 from protocol.limits import PATTERN_INPUT_MAX, PATTERN_SIZE_MAX
-from protocol.pattern import PATTERN_GROUPS_MAX, PATTERN_WORK_MAX, Pattern, pattern
 
 CATASTROPHIC = [
     b"(a+)+$",
@@ -138,7 +138,7 @@ def test_any_expression_is_a_pattern_or_refused(expression: str, text: str) -> N
 
 def test_the_matcher_writes_nothing_to_the_standard_streams() -> None:
     program = (
-        "from protocol.pattern import pattern\n"
+        "from protocol.computed.pattern import pattern\n"
         "for e in (b'(', b'a{1001}', b'\\xff', b'(?=a)', rb'(?:\\pL{1,1000})', b'((a{30}){30}){30}'):\n"
         "    assert pattern(e, case_sensitive=False) is None\n"
         "for e in (b'(?:(a|b)*a(a|b){12})', b'(.?){100}.{100}', b'.{0,500}a.{0,400}b'):\n"

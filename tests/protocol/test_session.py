@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from protocol import codec
 from protocol.codec import Message
 from protocol.codes import ENCRYPTED
-from protocol.credential import Credential
 from protocol.envelope import Envelope
 from protocol.errors import Malformed, SessionFailed
-from protocol.session import REPLAY_WINDOW, CounterWindow, SessionCipher, iv_size, opened, sealed
-from protocol.signature import mac_is_valid
+from protocol.trust.credential import Credential
+from protocol.trust.session import REPLAY_WINDOW, CounterWindow, SessionCipher, iv_size, opened, sealed
+from protocol.trust.signature import mac_is_valid
 from protocol.version import NEWEST, Version
 from tests.support.vectors import messages, octets
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from protocol import codec
 from protocol.codec import Message
 from protocol.errors import Malformed, SessionFailed
-from protocol.keys import DhPublicKey, PrivateKey, from_pem, public_key_octets, read_public_key
 from protocol.requests import ExchangeKeyRequest, SessionSetupRequest
 from protocol.responses import SessionSetupResponse
-from protocol.session import (
+from protocol.trust.keys import DhPublicKey, PrivateKey, from_pem, public_key_octets, read_public_key
+from protocol.trust.session import (
     DH_BITS_MAX,
     DH_GENERATOR,
     DH_PRIME,

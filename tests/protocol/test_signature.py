@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from protocol import codec
 from protocol.codec import Message
-from protocol.credential import HS_DSAPUBKEY, HS_MAC, HS_SIGNED, Credential
 from protocol.envelope import Envelope
-from protocol.keys import PrivateKey, from_pem, public_of, read_public_key
-from protocol.signature import (
+from protocol.trust.credential import HS_DSAPUBKEY, HS_MAC, HS_SIGNED, Credential
+from protocol.trust.keys import PrivateKey, from_pem, public_of, read_public_key
+from protocol.trust.signature import (
     MacForm,
     mac,
     mac_form,

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol.errors import Malformed
-from protocol.stream_table import (
+from protocol.replication.state_table import (
     STREAM_TABLE_DEPTH_MAX,
     STREAM_TABLE_SIZE_MAX,
     Entry,

@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.credential import SIGNATURE_SIZE_MAX
-from protocol.dump_stream import DumpEnd, DumpPosition, DumpRecord, DumpStart, HomedPrefix, read_dump_record
 from protocol.errors import Malformed
-from protocol.streams import (
+from protocol.replication.dump import DumpEnd, DumpPosition, DumpRecord, DumpStart, HomedPrefix, read_dump_record
+from protocol.replication.streams import (
     SIGNED_DIGEST_NAME,
     STREAM_HANDLE_SIZE_MAX,
     STREAM_RECORD_SIZE_MAX,
@@ -23,6 +22,7 @@ from protocol.streams import (
     StreamReader,
     written,
 )
+from protocol.trust.credential import SIGNATURE_SIZE_MAX
 
 RECORDS: Sequence[DumpRecord] = (
     DumpStart(),

@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from protocol.computed.namespace import Namespace
+from protocol.computed.template import NAMESPACE_TEXT_MAX, ExtendedHandle, computed, cut
 from protocol.limits import (
     NAMESPACE_OUTPUT_MAX,
     NAMESPACE_REFERENCES_MAX,
@@ -15,8 +17,6 @@ from protocol.limits import (
     PATTERN_INPUT_MAX,
     VALUE_COUNT_MAX,
 )
-from protocol.namespace import Namespace
-from protocol.template import NAMESPACE_TEXT_MAX, ExtendedHandle, computed, cut
 from protocol.value import HandleValue, Reference
 from tests.support.vectors import vectors
 

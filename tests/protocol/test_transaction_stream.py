@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from protocol.errors import Malformed
 from protocol.limits import HANDLE_SIZE_MAX
-from protocol.streams import StreamHead, StreamKind, StreamReader, written
-from protocol.transaction_stream import (
+from protocol.replication.streams import StreamHead, StreamKind, StreamReader, written
+from protocol.replication.transactions import (
     QUEUE_NAME_SIZE_MAX,
     Action,
     QueueEnd,

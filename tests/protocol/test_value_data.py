@@ -10,9 +10,16 @@ from hypothesis import strategies as st
 
 from protocol.administrator import Administrator, Permission, read_vlist, vlist_octets
 from protocol.errors import Malformed
-from protocol.json_data import data_from_json, data_to_json
-from protocol.keys import DhPublicKey, DsaPublicKey, RsaPublicKey, hashed_secret, public_key_octets, read_public_key
+from protocol.json_form.data import data_from_json, data_to_json
 from protocol.site import Server, Site
+from protocol.trust.keys import (
+    DhPublicKey,
+    DsaPublicKey,
+    RsaPublicKey,
+    hashed_secret,
+    public_key_octets,
+    read_public_key,
+)
 from protocol.value import HandleValue, Reference
 from protocol.wire import Reader
 from tests.support.vectors import vectors

@@ -10,25 +10,25 @@ from typing import Final
 
 from protocol import codec
 from protocol.administrator import Administrator, read_vlist, vlist_octets
-from protocol.challenge import PublicKeyAnswer, RequestDigest, SecretKeyAnswer
 from protocol.codec import Message
-from protocol.credential import Credential
-from protocol.dump_stream import read_dump_record
+from protocol.computed.namespace import Namespace, Template
 from protocol.envelope import Envelope
 from protocol.errors import HandleError
 from protocol.framing import Framer, Reassembly
 from protocol.header import Header
-from protocol.json_values import value_from_json, value_to_json
-from protocol.key_files import FileEncryption, key_file, read_key_file
-from protocol.keys import private_key_octets, public_key_octets, read_private_key, read_public_key
-from protocol.namespace import Namespace, Template
+from protocol.json_form.values import value_from_json, value_to_json
 from protocol.operations import OPERATIONS
+from protocol.replication.dump import read_dump_record
+from protocol.replication.state_table import read_replication_state, write_replication_state
+from protocol.replication.streams import StreamReader
+from protocol.replication.transactions import read_transaction_record
 from protocol.requests import Body
-from protocol.session import opened, read_dh_key, read_dh_response
 from protocol.site import Site
-from protocol.stream_table import read_replication_state, write_replication_state
-from protocol.streams import StreamReader
-from protocol.transaction_stream import read_transaction_record
+from protocol.trust.challenge import PublicKeyAnswer, RequestDigest, SecretKeyAnswer
+from protocol.trust.credential import Credential
+from protocol.trust.key_files import FileEncryption, key_file, read_key_file
+from protocol.trust.keys import private_key_octets, public_key_octets, read_private_key, read_public_key
+from protocol.trust.session import opened, read_dh_key, read_dh_response
 from protocol.value import HandleValue
 from protocol.value_list import spans
 from protocol.version import Version

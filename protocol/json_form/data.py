@@ -17,7 +17,7 @@ from protocol.administrator import (
     vlist_octets,
 )
 from protocol.errors import InvalidValue, Malformed
-from protocol.json_fields import (
+from protocol.json_form.fields import (
     U16_MAX,
     base64_octets,
     base64_text,
@@ -31,11 +31,11 @@ from protocol.json_fields import (
     truth,
     wrong,
 )
-from protocol.json_keys import key_from_json, key_to_json
-from protocol.json_sites import site_from_json, site_to_json
-from protocol.keys import public_key_octets, read_public_key
+from protocol.json_form.keys import key_from_json, key_to_json
+from protocol.json_form.sites import site_from_json, site_to_json
 from protocol.limits import REFERENCE_COUNT_MAX
 from protocol.site import Site
+from protocol.trust.keys import public_key_octets, read_public_key
 from protocol.value import Reference
 
 # What makes data binary: deployed clients let 0x09 to 0x13 pass as text.

@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from protocol.codes import ADMIN_READ, DEFAULT_PERMISSIONS, DEFAULT_TTL_S, TTL_ABSOLUTE, TTL_RELATIVE, ResponseCode
-from protocol.json_data import data_from_json, data_to_json, references_from_json, references_to_json
-from protocol.json_fields import I32_MAX, I32_MIN, integer, octets, shown, wrong
+from protocol.json_form.data import data_from_json, data_to_json, references_from_json, references_to_json
+from protocol.json_form.fields import I32_MAX, I32_MIN, integer, octets, shown, wrong
 from protocol.value import HandleValue
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

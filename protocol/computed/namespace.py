@@ -1,4 +1,4 @@
-"""HS_NAMESPACE: what its XML says, as frozen values. Computes no handle: `protocol.template` does.
+"""HS_NAMESPACE: what its XML says, as frozen values. Computes no handle: `protocol.computed.template` does.
 
 Elements that the template language does not know are passed over. Source: spec, records: section 7.
 """
@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Self
 
+from protocol.computed.xml_reader import Element, read_xml
 from protocol.errors import Malformed
 from protocol.limits import NAMESPACE_DEPTH_MAX, NAMESPACE_SIZE_MAX
 from protocol.value import HandleValue, Reference
-from protocol.xml_reader import Element, read_xml
 
 HS_NAMESPACE: Final = b"HS_NAMESPACE"
 """The type of values that hold a namespace."""

@@ -1,6 +1,7 @@
 """What keys do: sign, verify, and stand in PEM. Knows no challenge, no message and no key file.
 
-The keys as values and octets are those of `protocol.key_values`, given on from here. Source: spec, security: section 3.
+The keys as values and octets are those of `protocol.trust.key_values`, given on from here.
+Source: spec, security: section 3.
 RSA signs by PKCS#1 v1.5 (RFC 8017, section 8.2), DSA gives the DER sequence of r and s. `cryptography` does the
 arithmetic; its errors stop here.
 """
@@ -16,7 +17,8 @@ from cryptography.hazmat.primitives.asymmetric import dsa, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 
 from protocol.errors import HandleError, Malformed
-from protocol.key_values import (
+from protocol.limits import STRING_SIZE_MAX
+from protocol.trust.key_values import (
     DhPublicKey,
     DsaPrivateKey,
     DsaPublicKey,
@@ -34,7 +36,6 @@ from protocol.key_values import (
     read_private_key,
     read_public_key,
 )
-from protocol.limits import STRING_SIZE_MAX
 
 __all__ = [
     "MD5",

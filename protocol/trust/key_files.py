@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.ciphers.modes import CBC, ECB
 from cryptography.hazmat.primitives.padding import PKCS7
 
 from protocol.errors import Malformed
-from protocol.keys import PrivateKey, WrongPassphrase, private_key_octets, read_private_key
 from protocol.limits import STRING_SIZE_MAX
+from protocol.trust.keys import PrivateKey, WrongPassphrase, private_key_octets, read_private_key
 from protocol.wire import Reader, Writer
 
 

@@ -7,8 +7,8 @@ import binascii
 from typing import Final
 
 from protocol.errors import InvalidValue, Malformed
-from protocol.json_fields import base64_octets, base64_text, hex_octets, mapping, wrong
-from protocol.keys import DsaPublicKey, PublicKey, RsaPublicKey, public_key_octets, read_public_key
+from protocol.json_form.fields import base64_octets, base64_text, hex_octets, mapping, wrong
+from protocol.trust.keys import DsaPublicKey, PublicKey, RsaPublicKey, public_key_octets, read_public_key
 
 _EXPECTED: Final = 'an object with "format" and "value"'
 

@@ -10,15 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from protocol.errors import Malformed
-from protocol.limits import (
-    NAMESPACE_OUTPUT_MAX,
-    NAMESPACE_REFERENCES_MAX,
-    NAMESPACE_STEPS_MAX,
-    PATTERN_INPUT_MAX,
-    VALUE_COUNT_MAX,
-)
-from protocol.namespace import (
+from protocol.computed.namespace import (
     DEFAULT_VARIABLE,
     Content,
     Define,
@@ -31,7 +23,15 @@ from protocol.namespace import (
     Value,
     namespace_of,
 )
-from protocol.pattern import PATTERN_WORK_MAX, pattern
+from protocol.computed.pattern import PATTERN_WORK_MAX, pattern
+from protocol.errors import Malformed
+from protocol.limits import (
+    NAMESPACE_OUTPUT_MAX,
+    NAMESPACE_REFERENCES_MAX,
+    NAMESPACE_STEPS_MAX,
+    PATTERN_INPUT_MAX,
+    VALUE_COUNT_MAX,
+)
 from protocol.value import HandleValue
 
 NAMESPACE_TEXT_MAX: Final = 2 * NAMESPACE_OUTPUT_MAX  # Octets of text read and filled in for a handle: 0.1 s at most.

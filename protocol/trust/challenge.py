@@ -14,9 +14,9 @@ from typing import Final, Self
 from protocol.codes import DIGEST_MD5, DIGEST_OLD_FORM, DIGEST_SHA1, DIGEST_SHA256
 from protocol.envelope import Envelope
 from protocol.errors import Malformed
-from protocol.keys import PrivateKey, PublicKey, signature, verifies
 from protocol.limits import KEY_NUMBER_SIZE_MAX
-from protocol.signature import MacForm, mac, mac_size, named_digest, signing_digest
+from protocol.trust.keys import PrivateKey, PublicKey, signature, verifies
+from protocol.trust.signature import MacForm, mac, mac_size, named_digest, signing_digest
 from protocol.version import V_DIGEST_IN_FRONT, V_SHA256, Version, digest_algorithm
 from protocol.wire import Reader, Writer
 

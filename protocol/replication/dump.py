@@ -9,7 +9,7 @@ from typing import ClassVar, Final, NamedTuple
 
 from protocol.errors import Malformed
 from protocol.limits import STRING_SIZE_MAX
-from protocol.streams import Steps, StreamRecord, counted, handle, i32, i64, u8, u32, values, write_values
+from protocol.replication.streams import Steps, StreamRecord, counted, handle, i32, i64, u8, u32, values, write_values
 from protocol.value import HandleValue
 from protocol.wire import Writer
 

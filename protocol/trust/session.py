@@ -1,7 +1,7 @@
 """Sessions octet for octet: how the key is agreed on, what is encrypted with it, and which messages are replays.
 
 Keeps no session and makes nothing random: private exponents and initialisation vectors are given. The MACs of a session
-stand in `protocol.signature`. Sources: behaviours 27 to 31; spec, security: section 8.
+stand in `protocol.trust.signature`. Sources: behaviours 27 to 31; spec, security: section 8.
 
 The old ciphers and ECB stand here because old peers know no others. The arithmetic of a key exchange takes
 milliseconds: not for the event loop.
@@ -24,8 +24,8 @@ from cryptography.hazmat.primitives.padding import PKCS7
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
 from protocol.errors import Malformed, SessionFailed
-from protocol.key_values import DhPublicKey, PrivateKey, PublicKey, public_key_octets, read_public_key
-from protocol.keys import UnusableKey, private_pem, public_pem
+from protocol.trust.key_values import DhPublicKey, PrivateKey, PublicKey, public_key_octets, read_public_key
+from protocol.trust.keys import UnusableKey, private_pem, public_pem
 from protocol.version import V_CHAINED_CIPHER, Version
 from protocol.wire import Reader, Writer
 

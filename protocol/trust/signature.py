@@ -13,9 +13,9 @@ from types import MappingProxyType
 from typing import Final
 
 from protocol.codes import DIGEST_MD5, DIGEST_SHA1, DIGEST_SHA256
-from protocol.credential import HS_DSAPUBKEY, HS_MAC, HS_SIGNED, Credential
 from protocol.envelope import Envelope
-from protocol.keys import DsaPrivateKey, PrivateKey, PublicKey, signature, verifies
+from protocol.trust.credential import HS_DSAPUBKEY, HS_MAC, HS_SIGNED, Credential
+from protocol.trust.keys import DsaPrivateKey, PrivateKey, PublicKey, signature, verifies
 from protocol.version import V_DSA_SHA256, V_NAMED_DIGESTS, V_OWN_CODES, V_SHA256, V_SUGGESTION_SIGNED, Version
 
 _PREFIX: Final = Struct(">BBIII")  # major, minor, session id, request id, session counter
@@ -67,7 +67,7 @@ assert set(_HASHES) == set(MacForm)
 
 
 def named_digest(name: bytes) -> str | None:
-    """The one name `protocol.keys` knows for any that peers write, or None. The case of letters counts."""
+    """The one name `protocol.trust.keys` knows for any that peers write, or None. The case of letters counts."""
     return _DIGESTS.get(name)
 
 

@@ -8,7 +8,7 @@ from enum import IntEnum
 from typing import ClassVar, Final
 
 from protocol.errors import Malformed
-from protocol.streams import Steps, StreamRecord, counted, handle, i64, u8, u32, values, write_values
+from protocol.replication.streams import Steps, StreamRecord, counted, handle, i64, u8, u32, values, write_values
 from protocol.value import HandleValue
 from protocol.wire import Writer
 

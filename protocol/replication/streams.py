@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import ClassVar, Final, Generic, TypeAlias, TypeVar
 
-from protocol.credential import NAME_SIZE_MAX, SIGNATURE_SIZE_MAX
 from protocol.errors import Malformed
 from protocol.limits import LIST_COUNT_MAX, MESSAGE_SIZE_MAX, STRING_SIZE_MAX
+from protocol.trust.credential import NAME_SIZE_MAX, SIGNATURE_SIZE_MAX
 from protocol.value import HandleValue
 from protocol.wire import Reader, Writer
 

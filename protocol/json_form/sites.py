@@ -7,8 +7,8 @@ import re
 from typing import Final
 
 from protocol.identifier import HASH_BY_HANDLE
-from protocol.json_fields import U8_MAX, U16_MAX, described, integer, items, mapping, octets, shown, truth, wrong
-from protocol.json_keys import key_data_from_json, key_data_to_json
+from protocol.json_form.fields import U8_MAX, U16_MAX, described, integer, items, mapping, octets, shown, truth, wrong
+from protocol.json_form.keys import key_data_from_json, key_data_to_json
 from protocol.limits import SITE_ATTRIBUTE_COUNT_MAX, SITE_INTERFACE_COUNT_MAX, SITE_SERVER_COUNT_MAX
 from protocol.site import (
     ADMIN_SERVICE,

@@ -1,4 +1,4 @@
-"""Keys as values and as octets of the wire. Signs and checks nothing: that is `protocol.keys`.
+"""Keys as values and as octets of the wire. Signs and checks nothing: that is `protocol.trust.keys`.
 
 Source: spec, records: section 6. Numbers are big-endian, unsigned, with a zero octet in front where the top bit is set.
 """

@@ -1,0 +1,1 @@
+"""Namespaces and the templates that compute handles which are not stored."""

@@ -1,0 +1,1 @@
+"""Keys, and what is signed, MACed or encrypted with them, octet for octet."""

@@ -3,12 +3,14 @@
 Pure: the record that stands, and the change, in; the record to keep, and the journal's action, out.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from protocol.errors import HandleExists, InvalidHandle
+from protocol.errors import HandleError, HandleExists, InvalidHandle, Malformed
 from protocol.identifier import ROOT_PREFIX_HANDLE, folded, full, is_prefix_handle
 from protocol.value_list import Span, spans
-from storage.base import Action, IfExists, PutRecord, Record, UpdateRecord
+from storage.base import Action, IfExists, Outcome, PutRecord, Record, UpdateRecord
+from storage.keys import writable_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +57,42 @@ def _written(wanted: Record, kept: Record | None) -> Decided:
 
 
 def with_kept_timestamps(values: bytes, kept: bytes) -> bytes:
-    """The new values, each that equals one that stands, apart from its timestamp, as it stands (behaviours 18)."""
+    """The new values, each that equals one that stands, apart from its timestamp, as it stands (behaviours 18).
+
+    `Malformed` where the new ones are no value list; what stands and is none is replaced as a whole.
+    """
     if values == kept:
         return kept
-    standing: dict[bytes, bytes] = {_timeless(kept, span): kept[span.start : span.end] for span in spans(kept)}
+    try:
+        standing = {_timeless(kept, span): kept[span.start : span.end] for span in spans(kept)}
+    except Malformed:
+        return values
     parts = [standing.get(_timeless(values, span), values[span.start : span.end]) for span in spans(values)]
     return values[:4] + b"".join(parts)
 
 
 def _timeless(octets: bytes, span: Span) -> bytes:
     return octets[span.start : span.start + 4] + octets[span.start + 8 : span.end]
+
+
+def in_key_order(
+    puts: Sequence[PutRecord], outcomes: list[Outcome], *, case_sensitive: bool
+) -> tuple[dict[bytes, int], list[int]]:
+    """The places of the first puts of each key, in the order of keys, and those of further puts, in their own order.
+
+    A put that names no handle gets its outcome. A further put sees what the first one wrote: it is made behind all.
+    """
+    places: dict[bytes, int] = {}
+    again: list[int] = []
+    for place, change in enumerate(puts):
+        try:
+            key = writable_key(change.handle, case_sensitive=case_sensitive)
+        except HandleError as error:
+            outcomes[place] = Outcome(error=error)
+            continue
+        if places.setdefault(key, place) != place:
+            again.append(place)
+    return dict(sorted(places.items())), again
 
 
 def homed_key(handle: bytes) -> bytes:

@@ -15,18 +15,12 @@ from typing import Any, Final, Self, TypeVar
 import lmdb
 
 from protocol.errors import HandleError
-from storage.base import (
-    Change,
-    Outcome,
-    PutRecord,
-    StoreCorrupt,
-    StoreError,
-    StoreFull,
-    StoreMissing,
-    StoreTooNew,
-)
+from storage.base import Change, Outcome, PutRecord, StoreCorrupt, StoreError, StoreFull, StoreMissing, StoreTooNew
 from storage.bulk import replaced
+from storage.files import prepared, synced
 from storage.layout import CASE_SENSITIVE, DATABASES, FORMAT, FORMAT_VERSION, HANDLES, META, number_octets, read_number
+from storage.locking import Gate
+from storage.packing import Packing
 from storage.transaction import WriteTransaction
 from storage.view import Sizes, View
 
@@ -35,11 +29,16 @@ MAP_SIZE_MAX: Final = 1 << 40
 MAP_SIZE_FLOOR: Final = 1 << 16  # The least that holds empty databases.
 READERS_MAX: Final = 126
 DATA_FILE: Final = "data.mdb"
-FOLDER_MODE: Final = 0o700
 FILE_MODE: Final = 0o600
 _FULL: Final = frozenset((errno.ENOSPC, errno.EFBIG, errno.EDQUOT))
-_GROW_ROUNDS_MAX: Final = 48  # Doublings from a page to more than any disk.
-_DAMAGED: Final = (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.InvalidError, lmdb.VersionMismatchError)
+_MEND_ROUNDS_MAX: Final = 48  # Doublings from a page to more than any disk.
+_DAMAGED: Final = (
+    lmdb.CorruptedError,
+    lmdb.IncompatibleError,
+    lmdb.InvalidError,
+    lmdb.PageNotFoundError,
+    lmdb.VersionMismatchError,
+)
 
 _Result = TypeVar("_Result")
 
@@ -50,47 +49,61 @@ def told_as_store_error(path: Path) -> Generator[None]:
     try:
         yield
     except lmdb.Error as error:
-        number = next((n for n in _FULL if os.strerror(n) in str(error)), None)
-        if number is not None:
-            raise StoreFull(f"{path}: {os.strerror(number)}: nothing was written. Make room, then try again") from error
-        if os.strerror(errno.EIO) in str(error):  # What the engine says of a write that the disk took in part.
-            said = f"{path}: the disk took only a part of a write, it is full or it fails: nothing was written"
-            raise StoreFull(f"{said}. Make room, or look at the disk") from error
-        if isinstance(error, lmdb.ReadersFullError):
-            said = "too many processes read it at a time: stop some, or raise [store] max_readers"
-            raise StoreError(f"{path} cannot be read: {said}") from error
-        if isinstance(error, _DAMAGED):
-            said = (
-                f"{path} holds no store of ours, or a damaged one ({error}). Restore a backup, or choose another folder"
-            )
-            raise StoreCorrupt(said) from error
-        raise StoreError(f"{path}: {error}") from error
+        raise _store_error(path, error) from error
     except OSError as error:
-        if error.errno in _FULL:
-            raise StoreFull(f"{path}: {error.strerror}: nothing was written. Make room, then try again") from error
-        raise StoreError(f"{path}: {error.strerror}. Choose another [node] data_dir, or mend this one") from error
+        raise _system_error(path, error.errno or 0) from error
+
+
+def _store_error(path: Path, error: lmdb.Error) -> StoreError:
+    if isinstance(error, lmdb.MapFullError):
+        return StoreFull(f"{path}: the map is full: nothing was written. Raise [store] map_size")
+    if isinstance(error, lmdb.ReadersFullError):
+        said = "too many processes read it at a time: stop some, or raise [store] max_readers"
+        return StoreError(f"{path} cannot be read: {said}")
+    if isinstance(error, _DAMAGED):
+        said = f"holds no store of ours, or a damaged one ({error}). Restore a backup, or choose another folder"
+        return StoreCorrupt(f"{path} {said}")
+    if "already open" in str(error):
+        return StoreError(f"{path} is open in this process already: one store serves all threads of a process")
+    return _system_error(path, error.code) if error.code > 0 else StoreError(f"{path}: {error}")
+
+
+def _system_error(path: Path, number: int) -> StoreError:
+    why = os.strerror(number)
+    if number in _FULL:
+        return StoreFull(f"{path}: {why}: nothing was written. Make room, then try again")
+    if number == errno.EIO:  # What the engine says of a write that the disk took in part.
+        said = "the disk took only a part of a write, it is full or it fails: nothing was written"
+        return StoreFull(f"{path}: {said}. Make room, or look at the disk")
+    if number == errno.ENOMEM:
+        return StoreError(f"{path}: no address space for the map: lower [store] map_size, or raise `ulimit -v`")
+    return StoreError(f"{path}: {why}. Choose another [node] data_dir, or mend this one")
 
 
 class LmdbStore:
-    """A store in a folder. `view` and `apply` may be used from any thread; a thread has one view open at a time."""
+    """A store in a folder. `view` and `apply` may be used from any thread; a thread has one view open at a time.
+
+    A thread that has a view open does not write: where the map must grow, it would wait for itself.
+    """
 
     def __init__(self, path: Path, *, map_size: int, map_size_max: int, max_readers: int, read_only: bool) -> None:
         self.path = path
         self.case_sensitive = False
+        self._map_size_max = map_size_max
         self._options: dict[str, Any] = {
             "map_size": max(map_size, MAP_SIZE_FLOOR),
             "max_readers": max_readers,
             "readonly": read_only,
         }
-        self._environment = self._opened()
-        self._map_size_max = map_size_max
-        # The map may move only while this process has no transaction open: readers hold the gate, growth takes it.
-        self._gate = threading.Lock()
-        self._reader = 0  # The thread that holds the gate for reading.
+        self._gate = Gate(path)
         self._writing = threading.Lock()
+        self._writer = 0  # The thread that holds it.
+        self._is_closed = False
         self._databases: dict[bytes, Any] = {}
         self._records: Any = None
         self._view = View(self._begin_reading, self._end_reading, self._sizes)
+        self._environment: Any = self._opened()
+        self._packing = Packing(self._environment.stat()["psize"])
 
     @classmethod
     def create(
@@ -104,9 +117,12 @@ class LmdbStore:
     ) -> Self:
         """Make a store in a folder that has none, or open the one that stands there, finished or not."""
         with told_as_store_error(path):
-            path.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+            prepared(path, readers_max=max_readers)
         store = cls(path, map_size=map_size, map_size_max=map_size_max, max_readers=max_readers, read_only=False)
-        return store._prepared(case_sensitive)
+        store._prepared(case_sensitive)
+        with told_as_store_error(path):
+            synced(path)
+        return store
 
     @classmethod
     def open(
@@ -120,49 +136,20 @@ class LmdbStore:
     ) -> Self:
         """Open the store in a folder; `StoreMissing` where there is none, `StoreTooNew` for one of a newer program."""
         try:
-            (path / DATA_FILE).stat()
+            size = (path / DATA_FILE).stat().st_size
         except FileNotFoundError:
             raise StoreMissing(f"there is no store in {path}") from None
         except OSError as error:
-            raise StoreError(
-                f"{path}: {error.strerror}. A store needs a folder: choose another [node] data_dir"
-            ) from error
+            said = "A store needs a folder: choose another [node] data_dir"
+            raise StoreError(f"{path}: {error.strerror}. {said}") from error
+        if not size:
+            raise StoreMissing(f"there is no finished store in {path}")
         store = cls(path, map_size=map_size, map_size_max=map_size_max, max_readers=max_readers, read_only=read_only)
         return store._prepared(None)
 
-    def _prepared(self, case_sensitive: bool | None) -> Self:
-        """Learn what the store is; where it is new (`case_sensitive` given), say so in it. Closed if that fails."""
-        try:
-            with told_as_store_error(self.path):
-                try:
-                    self._prepare(case_sensitive)
-                except lmdb.NotFoundError:
-                    raise StoreMissing(f"there is no finished store in {self.path}") from None
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def _prepare(self, case_sensitive: bool | None) -> None:
-        self._expect_known_format()
-        make = case_sensitive is not None
-        self._databases = {name: self._environment.open_db(name, create=make) for name in DATABASES}
-        self._records, meta = self._databases[HANDLES], self._databases[META]
-        with self._environment.begin() as transaction:
-            is_finished = transaction.get(FORMAT, db=meta) is not None
-        if not is_finished:
-            if case_sensitive is None:
-                raise StoreMissing(f"there is no finished store in {self.path}")
-            with self._environment.begin(write=True) as transaction:
-                transaction.put(CASE_SENSITIVE, bytes((int(case_sensitive),)), db=meta)
-                transaction.put(FORMAT, number_octets(FORMAT_VERSION), db=meta)
-        with self._environment.begin() as transaction:
-            self.case_sensitive = bool(transaction.get(CASE_SENSITIVE, db=meta)[0])
-        self._view.prepare(self._databases, case_sensitive=self.case_sensitive)
-
     def _opened(self) -> Any:
         with told_as_store_error(self.path):
-            return lmdb.open(
+            environment = lmdb.open(
                 str(self.path),
                 max_dbs=len(DATABASES),
                 readahead=False,  # Records are small and far apart: what lies beside one is not asked for next.
@@ -170,75 +157,163 @@ class LmdbStore:
                 mode=FILE_MODE,
                 **self._options,
             )
+            environment.reader_check()  # What a killed reader held is given back.
+            return environment
 
-    def _open_anew(self) -> None:
-        """Behind a meta page that the disk did not take the engine refuses all work, reading, too, until it is opened.
-
-        The gate is held: no transaction is open in this process.
-        """
-        self._environment.close()
-        self._environment = self._opened()
-        self._prepare(None)
-
-    def _expect_known_format(self) -> None:
-        """`StoreTooNew` before any other database of an unknown layout is looked at."""
+    def _prepared(self, case_sensitive: bool | None) -> Self:
+        """Learn what the store is; where it is new (`case_sensitive` given), say so in it. Closed if that fails."""
         try:
-            meta = self._environment.open_db(META, create=False)
-        except lmdb.NotFoundError:
-            return
-        with self._environment.begin() as transaction:
-            found = read_number(transaction.get(FORMAT, db=meta))
-        if found > FORMAT_VERSION:
-            raise StoreTooNew(
-                f"the store in {self.path} has format {found}, this program knows formats up to {FORMAT_VERSION}: "
-                "use the newer hnode that wrote it"
-            )
+            with told_as_store_error(self.path):
+                self._prepare(case_sensitive)
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def _prepare(self, case_sensitive: bool | None) -> None:
+        if case_sensitive is not None:
+            self._make(case_sensitive)
+        (meta,) = self._found(META)
+        with self._environment.begin(meta) as transaction:
+            found = read_number(transaction.get(FORMAT))
+            self.case_sensitive = transaction.get(CASE_SENSITIVE) == b"\1"
+        if found > FORMAT_VERSION:  # Said before anything else of an unknown layout is looked at.
+            said = f"has format {found}, this program knows formats up to {FORMAT_VERSION}"
+            raise StoreTooNew(f"the store in {self.path} {said}: use the newer hnode that wrote it")
+        self._databases = dict(zip(DATABASES, self._found(*DATABASES), strict=True))
+        self._records = self._databases[HANDLES]
+        self._view.prepare(self._databases, case_sensitive=self.case_sensitive)
+
+    def _make(self, case_sensitive: bool) -> None:
+        """Where nothing is yet, make all in one transaction: a store is there as a whole, or not at all."""
+        with self._environment.begin(write=True) as transaction:
+            if transaction.stat()["entries"]:
+                return
+            made = {name: self._environment.open_db(name, transaction) for name in DATABASES}
+            transaction.put(CASE_SENSITIVE, bytes((int(case_sensitive),)), db=made[META])
+            transaction.put(FORMAT, number_octets(FORMAT_VERSION), db=made[META])
+
+    def _found(self, *names: bytes) -> list[Any]:
+        """Databases that are there; `StoreMissing` where nothing is, `StoreCorrupt` where it is another's."""
+        try:
+            if self._options["readonly"]:  # Then a database is kept only if it is opened outside of a transaction.
+                return [self._environment.open_db(name, create=False) for name in names]
+            with self._environment.begin(write=True) as transaction:
+                return [self._environment.open_db(name, transaction, create=False) for name in names]
+        except lmdb.NotFoundError as error:
+            if self._environment.stat()["entries"]:
+                said = "was made by another program, or has lost a part. Restore a backup, or choose another folder"
+                raise StoreCorrupt(f"what is kept in {self.path} {said}") from error
+            raise StoreMissing(f"there is no finished store in {self.path}") from error
 
     def view(self) -> View:
         """One moment of the store, for reading: `with store.view() as view`. A second one in a thread is refused."""
         return self._view
 
     def _begin_reading(self) -> Any:
-        thread = threading.get_ident()
-        if not self._gate.acquire(blocking=False):
-            self._expect_not_reading(thread)
-            self._gate.acquire()
-        self._reader = thread
+        gate = self._gate
+        if not gate.take(False):
+            gate.wait()
+        gate.inside = threading.get_ident()
         try:
             return self._environment.begin(self._records)
-        except lmdb.Error as error:
-            try:
+        except BaseException as error:
+            self._end_reading(None)
+            if isinstance(error, lmdb.Error):
                 return self._begun_again(error)
-            except BaseException:
-                self._end_reading()
-                raise
+            raise
+
+    def _end_reading(self, error: BaseException | None) -> None:
+        self._gate.inside = 0
+        self._gate.give()
+        if isinstance(error, lmdb.Error):
+            raise _store_error(self.path, error) from error
 
     def _begun_again(self, error: lmdb.Error) -> Any:
-        """A second try after what can be mended: a map that another process grew, places of dead readers."""
-        with told_as_store_error(self.path):
-            if isinstance(error, lmdb.MapResizedError):
-                self._environment.set_mapsize(0)
-            elif isinstance(error, lmdb.ReadersFullError):
-                self._environment.reader_check()
-            elif isinstance(error, lmdb.PanicError):
+        """Further tries after what can be mended, while nobody in this process writes."""
+        for _ in range(_MEND_ROUNDS_MAX):
+            with self._as_writer(), told_as_store_error(self.path):
+                self._mend(error)
+            self._gate.wait()
+            self._gate.inside = threading.get_ident()
+            try:
+                return self._environment.begin(self._records)
+            except lmdb.Error as again:
+                self._end_reading(None)
+                error = again
+        raise _store_error(self.path, error) from error
+
+    @contextmanager
+    def _as_writer(self) -> Generator[None]:
+        """Be the one who writes in this process, or changes what writers stand on."""
+        thread = threading.get_ident()
+        if self._writer == thread:
+            raise StoreError(f"{self.path}: this thread is within a change already: a change makes no other")
+        with self._writing:
+            self._writer = thread
+            try:
+                yield
+            finally:
+                self._writer = 0
+
+    def _mend(self, error: lmdb.Error) -> None:
+        """Do what lets another try succeed, or raise."""
+        if self._is_closed:
+            raise StoreError(f"the store in {self.path} has been closed") from error
+        if isinstance(error, lmdb.MapResizedError):  # Another process grew the map.
+            with self._gate.alone():
+                self._resize(0)
+        elif isinstance(error, lmdb.MapFullError):
+            if not self._environment.reader_check():  # What a killed reader held may be room enough.
+                self._grow()
+        elif isinstance(error, lmdb.PanicError) or not self._databases:
+            with self._gate.alone():
                 self._open_anew()
-            return self._environment.begin(self._records)
+        elif not isinstance(error, lmdb.ReadersFullError) or not self._environment.reader_check():
+            raise error
 
-    def _end_reading(self) -> None:
-        self._reader = 0
-        self._gate.release()
+    def _grow(self) -> None:
+        """Double the map, up to its greatest size; `StoreFull` where it has that already."""
+        with self._gate.alone():
+            size = self._environment.info()["map_size"]
+            if size >= self._map_size_max:
+                raise StoreFull(
+                    f"{self.path}: the map has its greatest size, {size >> 10} KiB: nothing was written. "
+                    "Raise [store] map_size_max"
+                )
+            self._resize(min(2 * size, self._map_size_max))
 
-    def _expect_not_reading(self, thread: int) -> None:
-        """A thread that waited for a gate which it holds would wait for ever: our own mistake is told instead."""
-        if self._reader == thread:
-            raise StoreError(f"{self.path}: a view is open in this thread: close it first")
+    def _resize(self, size: int) -> None:
+        """Move the map, alone in the gate. `StoreFull` where there is no address space for it: it stays as it was."""
+        try:
+            self._environment.set_mapsize(size)
+        except lmdb.Error as error:
+            self._open_anew()
+            said = "no address space for a larger map: nothing was written. Raise `ulimit -v`"
+            raise StoreFull(f"{self.path}: {said}") from error
+
+    def _open_anew(self) -> None:
+        """Open the store again, alone in the gate.
+
+        Behind a meta page that the disk did not take the engine refuses all work, reading, too, until this is done.
+        """
+        self._environment.close()
+        self._databases = {}  # Should this fail, the next try begins here.
+        self._environment = self._opened()
+        try:
+            self._prepare(None)
+        except BaseException:
+            self._environment.close()
+            raise
 
     def _sizes(self) -> Sizes:
         info, page_size = self._environment.info(), self._environment.stat()["psize"]
+        with told_as_store_error(self.path):
+            file_size = (self.path / DATA_FILE).stat().st_size
         return Sizes(
             map_size=info["map_size"],
             used_size=(info["last_pgno"] + 1) * page_size,
-            file_size=(self.path / DATA_FILE).stat().st_size,
+            file_size=file_size,
             readers=info["num_readers"],
             readers_max=info["max_readers"],
         )
@@ -253,61 +328,50 @@ class LmdbStore:
             outcomes: list[Outcome] = []
             for change in changes:
                 try:
-                    outcomes.append(transaction.apply(change, now_ms))
+                    outcomes.append(transaction.apply(change))
                 except HandleError as error:
                     outcomes.append(Outcome(error=error))
             return outcomes
 
-        return self._written(work)
+        return self._written(work, now_ms)
 
     def replace_all(self, puts: Sequence[PutRecord], *, now_ms: int) -> list[Outcome]:
-        """As `apply` for puts, made for hundreds of thousands: sorted, read and written in bulk."""
-        return self._written(lambda transaction: replaced(transaction, puts, now_ms))
+        """As `apply` for puts, made for hundreds of thousands: sorted by key, read and written in bulk."""
+        return self._written(lambda transaction: replaced(transaction, puts), now_ms)
 
-    def _written(self, work: Callable[[WriteTransaction], _Result]) -> _Result:
-        self._expect_not_reading(threading.get_ident())
-        with self._writing, told_as_store_error(self.path):
-            for _ in range(_GROW_ROUNDS_MAX):
+    def _written(self, work: Callable[[WriteTransaction], _Result], now_ms: int) -> _Result:
+        self._gate.expect_outside()
+        with self._as_writer(), told_as_store_error(self.path):
+            for _ in range(_MEND_ROUNDS_MAX):
                 try:
-                    return self._tried(work)
-                except lmdb.MapFullError:
-                    self._grow()
-                except lmdb.MapResizedError:
-                    with self._gate:
-                        self._environment.set_mapsize(0)
-                except lmdb.PanicError:
-                    with self._gate:
-                        self._open_anew()
+                    return self._tried(work, now_ms)
+                except lmdb.Error as error:
+                    self._packing.forget()
+                    self._mend(error)
         raise StoreFull(f"{self.path}: the map does not grow any more: nothing was written")
 
-    def _tried(self, work: Callable[[WriteTransaction], _Result]) -> _Result:
+    def _tried(self, work: Callable[[WriteTransaction], _Result], now_ms: int) -> _Result:
         transaction = self._environment.begin(write=True)
         try:
-            result = work(WriteTransaction(transaction, self._databases, case_sensitive=self.case_sensitive))
+            through = WriteTransaction(
+                transaction, self._databases, self._packing, case_sensitive=self.case_sensitive, now_ms=now_ms
+            )
+            result = work(through)
+            through.finish()
         except BaseException:
             transaction.abort()
             raise
         transaction.commit()  # Returns when the disk has it; a failure leaves the store as it was.
         return result
 
-    def _grow(self) -> None:
-        """Double the map, up to its greatest size; `StoreFull` where it has that already."""
-        with self._gate:
-            size = self._environment.info()["map_size"]
-            if size >= self._map_size_max:
-                raise StoreFull(
-                    f"{self.path}: the map has its greatest size, {size >> 10} KiB: nothing was written. "
-                    "Raise [store] map_size_max"
-                )
-            self._environment.set_mapsize(min(2 * size, self._map_size_max))
-
     def verify(self) -> list[str]:
         """What is wrong with the store, as sentences; empty where all is well."""
-        with told_as_store_error(self.path), self.view() as view:
+        with self.view() as view:
             return view.problems()
 
     def close(self) -> None:
         """Give back files and memory."""
+        self._is_closed = True
         self._environment.close()
 
     def __enter__(self) -> Self:

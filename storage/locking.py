@@ -1,8 +1,9 @@
-"""One node a store: a lock on a file that lives as long as the process that serves."""
+"""Who may at a time: one node serves a store, one thread of a process reads it. Opens no store."""
 
 import fcntl
 import os
-from collections.abc import Iterator
+import threading
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -22,15 +23,54 @@ def node_lock(path: Path) -> Iterator[None]:
     except NotADirectoryError as error:
         raise StoreError(f"{path} is no folder, and a store needs one: choose another [node] data_dir") from error
     except OSError as error:
-        raise StoreError(f"{path / LOCK_FILE}: {error.strerror}") from error
+        raise StoreError(f"{path / LOCK_FILE}: {error.strerror}. Choose another [node] data_dir, or mend it") from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.read(descriptor, 32).decode(errors="replace").strip()
             raise StoreInUse(f"another node (pid {holder or 'unknown'}) serves the store in {path}") from None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        try:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        except OSError:  # The lock holds without a name in it; a full disk keeps nobody from reading.
+            pass
         yield
     finally:
         os.close(descriptor)
+
+
+class Gate:
+    """Lets one in at a time: a view of the process, or who moves the map, which must not move under a view.
+
+    Views could share it, but the engine's binding lets a commit wait for a moment in which no thread is within a call:
+    two threads that read without a pause would keep it waiting for ever.
+    """
+
+    __slots__ = ("_path", "give", "inside", "take")
+
+    def __init__(self, path: Path) -> None:
+        lock = threading.Lock()
+        self._path = path
+        self.take = lock.acquire
+        self.give = lock.release
+        self.inside = 0  # The thread that has a view open.
+
+    def wait(self) -> None:
+        """Take the turn that another has now; `StoreError` where that is a view of this thread."""
+        self.expect_outside()
+        self.take()
+
+    def expect_outside(self) -> None:
+        """A thread that waited for its own view would wait for ever: our own mistake is told instead."""
+        if self.inside == threading.get_ident():
+            raise StoreError(f"{self._path}: a view is open in this thread: close it first")
+
+    @contextmanager
+    def alone(self) -> Generator[None]:
+        """Be inside while no view is open."""
+        self.wait()
+        try:
+            yield
+        finally:
+            self.give()

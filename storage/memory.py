@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from protocol.errors import HandleError
+from protocol.identifier import folded, prefix_folded
 from storage.base import (
     Action,
     Change,
@@ -18,7 +19,7 @@ from storage.base import (
     UnhomePrefix,
     UpdateRecord,
 )
-from storage.changes import decided, homed_key
+from storage.changes import decided, homed_key, in_key_order
 from storage.keys import scan_start, storage_key, writable_key
 from storage.records import read_stored, stored
 
@@ -62,27 +63,22 @@ class MemoryStore:
 
     def handles(self, prefix: bytes, *, after: bytes | None = None, limit: int) -> list[bytes]:
         """Handles under a folded prefix, in key order, behind `after`."""
-        start = bisect_left(self._keys, scan_start(prefix))
+        start, fold = scan_start(prefix), prefix_folded if self.case_sensitive else folded
+        place = bisect_left(self._keys, start)
         if after is not None:
-            start = max(start, bisect_right(self._keys, storage_key(after, case_sensitive=self.case_sensitive)))
+            place = max(place, bisect_right(self._keys, storage_key(after, case_sensitive=self.case_sensitive)))
         found: list[bytes] = []
-        for key in self._keys[start:]:
-            if not key.startswith(scan_start(prefix)) or len(found) >= limit:
-                break
-            handle = read_stored(key, self._records[key]).handle
-            if handle.upper().startswith(prefix) if not self.case_sensitive else handle_begins(handle, prefix):
+        while len(found) < limit and place < len(self._keys) and self._keys[place].startswith(start):
+            handle = read_stored(self._keys[place], self._records[self._keys[place]]).handle
+            if fold(handle).startswith(prefix):
                 found.append(handle)
+            place += 1
         return found
 
     def journal(self, *, after: int = 0, limit: int) -> list[JournalRow]:
         """Rows behind a number."""
-        return self._journal[after : after + limit]
-
-    def adopt_journal(self, rows: Sequence[JournalRow]) -> None:
-        """Take the order of another store's journal for ours: a bulk of puts numbers them in an order of its own."""
-        if sorted(map(_told, rows)) != sorted(map(_told, self._journal)):
-            raise ValueError("the journals tell of different changes")
-        self._journal = list(rows)
+        after = max(after, 0)
+        return self._journal[after : after + max(limit, 0)]
 
     def meta(self, name: bytes) -> bytes | None:
         """A named fact."""
@@ -103,7 +99,19 @@ class MemoryStore:
         )
 
     def apply(self, changes: Sequence[Change], *, now_ms: int) -> list[Outcome]:
-        """Make the changes, in order."""
+        """Make the changes, in order; none of them where a `decide` raises what is no refusal."""
+        before = self._kept() if any(isinstance(change, UpdateRecord) for change in changes) else None
+        try:
+            return self._applied(changes, now_ms)
+        except BaseException:
+            if before is not None:
+                self._records, self._keys, self._journal, self._homed, self._meta = before
+            raise
+
+    def _kept(self) -> tuple[dict[bytes, bytes], list[bytes], list[JournalRow], frozenset[bytes], dict[bytes, bytes]]:
+        return dict(self._records), list(self._keys), list(self._journal), self._homed, dict(self._meta)
+
+    def _applied(self, changes: Sequence[Change], now_ms: int) -> list[Outcome]:
         outcomes: list[Outcome] = []
         for change in changes:
             try:
@@ -113,8 +121,12 @@ class MemoryStore:
         return outcomes
 
     def replace_all(self, puts: Sequence[PutRecord], *, now_ms: int) -> list[Outcome]:
-        """As `apply`: there is nothing to gain in memory."""
-        return self.apply(puts, now_ms=now_ms)
+        """As `apply` in the order of keys: there is nothing to gain in memory."""
+        outcomes: list[Outcome] = [Outcome()] * len(puts)
+        places, again = in_key_order(puts, outcomes, case_sensitive=self.case_sensitive)
+        for place in (*places.values(), *again):
+            (outcomes[place],) = self.apply([puts[place]], now_ms=now_ms)
+        return outcomes
 
     def _apply(self, change: Change, now_ms: int) -> Outcome:
         if isinstance(change, SetMeta):
@@ -154,14 +166,3 @@ class MemoryStore:
         number = len(self._journal) + 1
         self._journal.append(JournalRow(number, action, handle, max(now_ms, last.date_ms if last else 0), who))
         return number
-
-
-def handle_begins(handle: bytes, prefix: bytes) -> bool:
-    """Whether a handle begins so where suffixes are told apart by case."""
-    from protocol.identifier import prefix_folded
-
-    return prefix_folded(handle).startswith(prefix)
-
-
-def _told(row: JournalRow) -> tuple[int, bytes, int, str]:
-    return row.action.value, row.handle, row.date_ms, row.who

@@ -24,17 +24,25 @@ SPELLED: Final = 0x02  # The handle's spelling is kept beside the key.
 PLAIN_PUBLIC_HEAD: Final = bytes((LAYOUT_VERSION, CODEC_PLAIN, ALL_PUBLIC))
 """The head of a record whose rest can be copied into an answer as it is."""
 
+_PLAIN_HEAD: Final = bytes((LAYOUT_VERSION, CODEC_PLAIN, 0))
+_SPELLED_PUBLIC_HEAD: Final = bytes((LAYOUT_VERSION, CODEC_PLAIN, ALL_PUBLIC | SPELLED))
+_SPELLED_HEAD: Final = bytes((LAYOUT_VERSION, CODEC_PLAIN, SPELLED))
 _SIZE: Final = Struct(">H")
 _HEAD_SIZE: Final = 3
 
 
 def stored(record: Record, key: bytes) -> bytes:
     """The octets to keep under a key; `Malformed` where the values are no value list."""
-    flags = ALL_PUBLIC if value_list.all_public(record.values) else 0
-    if record.handle == key:
-        return bytes((LAYOUT_VERSION, CODEC_PLAIN, flags)) + record.values
-    head = bytes((LAYOUT_VERSION, CODEC_PLAIN, flags | SPELLED))
-    return b"".join((head, _SIZE.pack(len(record.handle)), record.handle, record.values))
+    return stored_octets(record.handle, record.values, key)
+
+
+def stored_octets(handle: bytes, values: bytes, key: bytes) -> bytes:
+    """The same for a record in its parts."""
+    is_public = value_list.all_public(values)
+    if handle == key:
+        return (PLAIN_PUBLIC_HEAD if is_public else _PLAIN_HEAD) + values
+    head = _SPELLED_PUBLIC_HEAD if is_public else _SPELLED_HEAD
+    return b"".join((head, _SIZE.pack(len(handle)), handle, values))
 
 
 def read_stored(key: bytes, octets: bytes) -> Record:

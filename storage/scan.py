@@ -7,7 +7,7 @@ from protocol.errors import HandleError
 from protocol.identifier import folded, prefix_folded
 from storage.base import JournalRow, StoreCorrupt
 from storage.changes import homed_key
-from storage.journal import read_row, row_key, row_number
+from storage.journal import read_group, row_key
 from storage.keys import scan_start, storage_key
 from storage.layout import HANDLES, HOMED, JOURNAL
 from storage.records import read_stored, stored, stored_handle
@@ -38,13 +38,19 @@ def handles_under(cursor: Any, prefix: bytes, *, after: bytes | None, limit: int
 def journal_rows(cursor: Any, *, after: int, limit: int) -> list[JournalRow]:
     """Up to `limit` rows with a number above `after`, in order."""
     found: list[JournalRow] = []
-    if not cursor.set_range(row_key(after + 1)):
+    after = max(after, 0)
+    if limit <= 0 or not cursor.set_range(row_key(after + 1)):
         return found
     for key, octets in cursor.iternext():
+        found += [row for row in read_group(key, octets) if row.number > after]
         if len(found) >= limit:
             break
-        found.append(read_row(key, octets))
-    return found
+    return found[:limit]
+
+
+def journal_size(cursor: Any, *, last_number: int) -> int:
+    """How many rows the journal holds: it has no gaps."""
+    return last_number - read_group(*cursor.item())[0].number + 1 if cursor.first() else 0
 
 
 def problems(cursors: dict[bytes, Any], *, last_number: int, case_sensitive: bool) -> list[str]:
@@ -84,15 +90,18 @@ def _journal_problems(cursor: Any, last_number: int) -> list[str]:
         if len(found) >= PROBLEMS_MAX:
             return found
         try:
-            number, row = row_number(key), read_row(key, octets)
+            rows = read_group(key, octets)
         except StoreCorrupt as error:
             found.append(str(error))
             continue
-        if expected is not None and number != expected:
-            found.append(f"journal rows {expected} to {number - 1} are missing")
-        if row.date_ms < date_ms:
-            found.append(f"journal row {number} is older than the row before it")
-        expected, date_ms = number + 1, row.date_ms
+        first, last = rows[0], rows[-1]
+        if expected is not None and first.number != expected:
+            found.append(f"journal rows {expected} to {first.number - 1} are missing")
+        if first.date_ms < date_ms:
+            found.append(f"journal row {first.number} is older than the row before it")
+        expected, date_ms = last.number + 1, first.date_ms
+    if expected is None and last_number:
+        found.append(f"the journal is empty, its last number is {last_number}")
     if expected is not None and expected != last_number + 1:
         found.append(f"the journal ends with row {expected - 1}, its last number is {last_number}")
     return found

@@ -13,7 +13,7 @@ from storage.base import (
     UpdateRecord,
 )
 from storage.changes import decided, homed_key
-from storage.journal import row_key, row_octets
+from storage.journal import groups
 from storage.keys import writable_key
 from storage.layout import (
     FACT,
@@ -27,30 +27,39 @@ from storage.layout import (
     number_octets,
     read_number,
 )
+from storage.packing import Packing
 from storage.records import read_stored, stored
 
 
 class WriteTransaction:
-    """Applies changes through an open transaction of the engine, which is committed or aborted by who opened it."""
+    """Applies changes through an open transaction of the engine, which is committed or aborted by who opened it.
 
-    def __init__(self, transaction: Any, databases: dict[bytes, Any], *, case_sensitive: bool) -> None:
+    Whoever opened it calls `finish` before the commit.
+    """
+
+    def __init__(
+        self, transaction: Any, databases: dict[bytes, Any], packing: Packing, *, case_sensitive: bool, now_ms: int
+    ) -> None:
         self.transaction = transaction
         self.databases = databases
+        self.packing = packing
+        packing.begin(transaction.stat(databases[HANDLES])["entries"])
         self.case_sensitive = case_sensitive
         meta = databases[META]
-        self.last_number = read_number(transaction.get(LAST_NUMBER, db=meta))
-        self.last_date_ms = read_number(transaction.get(LAST_DATE, db=meta))
+        self._last_number = read_number(transaction.get(LAST_NUMBER, db=meta))
+        self._date_ms = max(now_ms, read_number(transaction.get(LAST_DATE, db=meta)))
+        self._rows: list[tuple[Action, bytes, str]] = []
 
-    def apply(self, change: Change, now_ms: int) -> Outcome:
+    def apply(self, change: Change) -> Outcome:
         """Make one change; a `HandleError` refuses it and leaves the others alone."""
         if isinstance(change, SetMeta):
             self.transaction.put(FACT + change.name, change.octets, db=self.databases[META])
             return Outcome()
         if isinstance(change, HomePrefix | UnhomePrefix):
-            return self._home(change, now_ms)
-        return self._write(change, now_ms)
+            return self._home(change)
+        return self._write(change)
 
-    def _home(self, change: HomePrefix | UnhomePrefix, now_ms: int) -> Outcome:
+    def _home(self, change: HomePrefix | UnhomePrefix) -> Outcome:
         key, homed, meta = homed_key(change.handle), self.databases[HOMED], self.databases[META]
         existed = self.transaction.get(key, db=homed) is not None
         if existed == isinstance(change, HomePrefix):
@@ -62,9 +71,9 @@ class WriteTransaction:
         generation = read_number(self.transaction.get(GENERATION, db=meta)) + 1
         self.transaction.put(GENERATION, number_octets(generation), db=meta)
         action = Action.UNHOME if existed else Action.HOME
-        return Outcome(self._noted(action, key, now_ms, change.who), existed)
+        return Outcome(self.note(action, key, change.who), existed)
 
-    def _write(self, change: PutRecord | UpdateRecord, now_ms: int) -> Outcome:
+    def _write(self, change: PutRecord | UpdateRecord) -> Outcome:
         key, handles = writable_key(change.handle, case_sensitive=self.case_sensitive), self.databases[HANDLES]
         octets = self.transaction.get(key, db=handles)
         kept = None if octets is None else read_stored(key, octets)
@@ -74,21 +83,27 @@ class WriteTransaction:
         if decision.record is None:
             self.transaction.delete(key, db=handles)
         else:
-            self.transaction.put(key, stored(decision.record, key), db=handles)
-        return Outcome(self._noted(decision.action, change.handle, now_ms, change.who), kept is not None)
+            self._put(key, stored(decision.record, key), is_new=kept is None)
+        return Outcome(self.note(decision.action, change.handle, change.who), kept is not None)
 
-    def _noted(self, action: Action, handle: bytes, now_ms: int, who: str) -> int:
-        """Write the journal row of a change, and its number and date as the last."""
-        number = self.last_number + 1
-        date_ms = max(now_ms, self.last_date_ms)
-        row = row_octets(action, handle, date_ms, who)
-        self.transaction.put(row_key(number), row, db=self.databases[JOURNAL], append=True)
-        self.note_last(number, date_ms)
-        return number
+    def _put(self, key: bytes, octets: bytes, *, is_new: bool) -> None:
+        handles = self.databases[HANDLES]
+        if is_new:
+            self.packing.insert(self.transaction.cursor(handles), [(key, octets)])
+        else:
+            self.transaction.put(key, octets, db=handles)
 
-    def note_last(self, number: int, date_ms: int) -> None:
-        """Remember the last number and date: they never fall, even when old rows are pruned."""
-        self.last_number, self.last_date_ms = number, date_ms
+    def note(self, action: Action, handle: bytes, who: str) -> int:
+        """The number of the journal row that tells of a change."""
+        self._rows.append((action, handle, who))
+        return self._last_number + len(self._rows)
+
+    def finish(self) -> None:
+        """Write what was noted, and its last number and date: they never fall, even when old rows are pruned."""
+        if not self._rows:
+            return
+        made = list(groups(self._last_number + 1, self._rows, date_ms=self._date_ms))
+        self.transaction.cursor(self.databases[JOURNAL]).putmulti(made, dupdata=False, append=True)
         meta = self.databases[META]
-        self.transaction.put(LAST_NUMBER, number_octets(number), db=meta)
-        self.transaction.put(LAST_DATE, number_octets(date_ms), db=meta)
+        self.transaction.put(LAST_NUMBER, number_octets(self._last_number + len(self._rows)), db=meta)
+        self.transaction.put(LAST_DATE, number_octets(self._date_ms), db=meta)

@@ -5,9 +5,9 @@ from typing import Any, NamedTuple, Self
 
 from storage.base import JournalRow, Record, StoreFacts
 from storage.keys import storage_key
-from storage.layout import DATABASES, FACT, GENERATION, HANDLES, HOMED, JOURNAL, LAST_NUMBER, META, read_number
+from storage.layout import FACT, GENERATION, HANDLES, HOMED, JOURNAL, LAST_NUMBER, META, read_number
 from storage.records import read_stored
-from storage.scan import handles_under, journal_rows, problems
+from storage.scan import handles_under, journal_rows, journal_size, problems
 
 
 class Sizes(NamedTuple):
@@ -23,10 +23,14 @@ class Sizes(NamedTuple):
 class View:
     """What the store held at one moment. One object serves a store for its life: each `with` block is a new moment.
 
-    `begin` gives a transaction whose default database holds the records; `end` is called when it was given back.
+    `begin` gives a transaction whose default database holds the records; `end` is called when it was given back, with
+    the error that left the `with` block, and may raise another for it. A view that stays open keeps other threads of
+    the process from reading, its pages from being used again, and the map from growing: long things are read in pages.
     """
 
-    def __init__(self, begin: Callable[[], Any], end: Callable[[], None], sizes: Callable[[], Sizes]) -> None:
+    def __init__(
+        self, begin: Callable[[], Any], end: Callable[[BaseException | None], None], sizes: Callable[[], Sizes]
+    ) -> None:
         self._begin = begin
         self._end = end
         self._sizes = sizes
@@ -46,9 +50,9 @@ class View:
         self._now = self._begin()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._now.abort()
-        self._end()
+        self._end(error)
 
     def get(self, handle: bytes) -> Record | None:
         """The record, or None where the handle does not exist."""
@@ -93,13 +97,12 @@ class View:
 
     def facts(self) -> StoreFacts:
         """Sizes and counts."""
-        sizes = self._sizes()
-        entries = {name: self._now.stat(self._databases[name])["entries"] for name in DATABASES}
+        sizes, databases, last_number = self._sizes(), self._databases, self._last_number()
         return StoreFacts(
-            records=entries[HANDLES],
-            journal_rows=entries[JOURNAL],
-            homed=entries[HOMED],
-            last_number=self._last_number(),
+            records=self._now.stat(databases[HANDLES])["entries"],
+            journal_rows=journal_size(self._now.cursor(databases[JOURNAL]), last_number=last_number),
+            homed=self._now.stat(databases[HOMED])["entries"],
+            last_number=last_number,
             map_size=sizes.map_size,
             used_size=sizes.used_size,
             file_size=sizes.file_size,
@@ -108,7 +111,7 @@ class View:
 
     def problems(self) -> list[str]:
         """What is wrong with the store, as sentences; empty where all is well. Reads everything."""
-        cursors = {name: self._now.cursor(self._databases[name]) for name in DATABASES}
+        cursors = {name: self._now.cursor(self._databases[name]) for name in self._databases}
         return problems(cursors, last_number=self._last_number(), case_sensitive=self._case_sensitive)
 
     def _last_number(self) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Final
 
-from storage.base import Change, HandleStore, Outcome, StoreError
+from storage.base import Change, HandleStore, Outcome, StoreCorrupt, StoreError
 
 WAITING_MAX: Final = 10_000
 """Changes that may wait: some seconds of work. Beyond, a submit is refused, so that memory and waiting stay bounded."""
@@ -43,8 +43,8 @@ class Writer:
     def submit(self, change: Change) -> "Future[Outcome]":
         """Have a change made. `StoreBusy` at once where too many wait; never blocks.
 
-        The future gives the change's outcome once it is durable, or the `StoreError` of its whole transaction, and then
-        nothing of that transaction was made.
+        The future gives the change's outcome once it is durable, or the error that kept it from being made: the
+        `StoreError` of its whole transaction, or what its own `decide` raised by mistake.
         """
         done: Future[Outcome] = Future()
         with self._closing:
@@ -86,14 +86,28 @@ class Writer:
         return jobs, True
 
     def _make(self, jobs: list[_Job]) -> None:
-        wanted = [(change, done) for change, done in jobs if done.set_running_or_notify_cancel()]
+        self._apply([job for job in jobs if job[1].set_running_or_notify_cancel()])
+
+    def _apply(self, jobs: list[_Job]) -> None:
         try:
-            outcomes = self._store.apply([change for change, _ in wanted], now_ms=self._now_ms())
+            outcomes = self._store.apply([change for change, _ in jobs], now_ms=self._now_ms())
         except Exception as error:
-            for _, done in wanted:
+            if len(jobs) > 1 and _is_of_one_change(error):
+                for job in jobs:
+                    self._apply([job])
+                return
+            for _, done in jobs:
                 done.set_exception(error)
             return
         self.batches += 1
-        self.changes += len(wanted)
-        for (_, done), outcome in zip(wanted, outcomes, strict=True):
+        self.changes += len(jobs)
+        for (_, done), outcome in zip(jobs, outcomes, strict=True):
             done.set_result(outcome)
+
+
+def _is_of_one_change(error: Exception) -> bool:
+    """Whether one change broke its transaction, and the others can be made without it.
+
+    So it is with a record that cannot be read, and with a mistake of ours in a `decide`.
+    """
+    return isinstance(error, StoreCorrupt) or not isinstance(error, StoreError)

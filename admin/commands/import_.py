@@ -59,8 +59,8 @@ def command(
 ) -> int:
     """Import FILE: JSON lines, or CSV whose first column is `handle`. Importing a file twice changes nothing.
 
-    Rows go into the store in batches of 5,000, each written whole or not at all; Ctrl-C keeps the batches that are
-    written. With --on-error stop every row is checked before the first is written.
+    The whole file is read and checked before its first row is written: Ctrl-C until then writes nothing. Rows then go
+    into the store in batches of 5,000, each written whole or not at all; Ctrl-C keeps those that are written.
     """
     from admin.importing.progress import report_to
     from admin.importing.rows import FileRefused, RowLimits
@@ -172,6 +172,6 @@ def _note_errors(context: CommandContext, summary: "Summary", errors: Path | Non
     if summary.stopped:
         note(context, "stopped at the first broken row: nothing was written" if not summary.wrote else "stopped")
     if summary.interrupted:
-        note(context, "interrupted: what is counted was written")
+        note(context, "interrupted: what is counted as created or replaced was written")
     if summary.fault:
         click.echo(f"the store refused to go on: {summary.fault}", err=True)

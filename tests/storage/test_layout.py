@@ -1,14 +1,14 @@
 """Keys, stored records and journal rows as octets: what is kept under what, and what is refused."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from protocol.errors import InvalidHandle, Malformed
 from protocol.value import HandleValue, value_list
 from storage.base import Action, JournalRow, Record, StoreCorrupt
 from storage.changes import homed_key, with_kept_timestamps
-from storage.journal import read_row, row_key, row_octets
+from storage.journal import GROUP_SIZE_MAX, groups, read_group, row_key
 from storage.keys import KEY_SIZE_MAX, PLAIN_KEY_SIZE_MAX, storage_key, writable_key
 from storage.records import PLAIN_PUBLIC_HEAD, read_stored, stored
 
@@ -67,18 +67,47 @@ def test_values_that_are_no_list_are_not_stored() -> None:
         stored(Record(b"88.100/A", VALUES[:-1]), b"88.100/A")
 
 
-def test_a_journal_row_is_read_as_it_was_and_lies_in_order() -> None:
-    row = JournalRow(7, Action.UPDATE, "88.100/é".encode(), 1_700_000_000_123, "cli:she")
-    assert read_row(row_key(7), row_octets(row.action, row.handle, row.date_ms, row.who)) == row
+noted = st.tuples(st.sampled_from(Action), st.binary(max_size=2048), st.sampled_from(["", "cli:she", "王"]))
+
+
+@given(st.lists(noted, max_size=40), st.integers(1, 2**40))
+def test_journal_rows_are_read_as_they_were_and_their_groups_lie_in_order(
+    rows: list[tuple[Action, bytes, str]], first: int
+) -> None:
+    made = list(groups(first, rows, date_ms=1_700_000_000_123))
+    assert [key for key, _ in made] == sorted(key for key, _ in made)
+    assert [row for key, octets in made for row in read_group(key, octets)] == [
+        JournalRow(first + place, action, handle, 1_700_000_000_123, who)
+        for place, (action, handle, who) in enumerate(rows)
+    ]
+
+
+def test_a_group_of_short_journal_rows_fills_a_page_of_the_engine() -> None:
+    rows = [(Action.CREATE, b"88.131.1000/A%09d" % number, "import") for number in range(1_000)]
+    sizes = [len(octets) for _, octets in groups(1, rows, date_ms=1_700_000_000_123)]
+    assert all(GROUP_SIZE_MAX - 40 < size <= 4_096 - 16 for size in sizes[:-1])
+    assert sum(sizes) < 1_000 * (22 + 3.2)
+
+
+def test_the_group_that_holds_a_row_is_the_first_whose_key_is_not_below_it() -> None:
     assert row_key(255) < row_key(256) < row_key(70_000)
+    assert row_key(2**64) == row_key(2**64 - 1)
 
 
-@given(st.binary(max_size=30), st.binary(max_size=10))
-def test_any_octets_are_a_row_or_corrupt(octets: bytes, key: bytes) -> None:
+@given(st.binary(max_size=30), st.one_of(st.binary(max_size=10), st.just(row_key(3))))
+@example(b"\x94\x01\xa1x\x01\x05", row_key(3))
+@example(b"\x94\x01\xa1x\x09\xc4\x01a", row_key(3))
+@example(b"\x93\x01\xa1x\x01", row_key(3))
+@example(b"\x92\x01\xa1x", row_key(3))
+@example(b"\x94\x01\xa1x\x01\xc4\x01a", row_key(0))
+def test_any_octets_are_journal_rows_or_corrupt(octets: bytes, key: bytes) -> None:
     try:
-        assert isinstance(read_row(key, octets), JournalRow)
+        rows = read_group(key, octets)
     except StoreCorrupt:
         return
+    assert rows
+    assert row_key(rows[-1].number) == key
+    assert all(isinstance(row.handle, bytes) and row.number > 0 for row in rows)
 
 
 def test_values_that_did_not_change_keep_their_timestamps() -> None:
@@ -91,6 +120,10 @@ def test_values_that_did_not_change_keep_their_timestamps() -> None:
         ]
     )
     assert with_kept_timestamps(new, kept) == mixed
+
+
+def test_what_stands_and_is_no_value_list_is_replaced_as_a_whole() -> None:
+    assert with_kept_timestamps(VALUES, VALUES[:-1]) == VALUES
 
 
 @pytest.mark.parametrize(

@@ -196,13 +196,15 @@ def test_the_places_of_readers_are_bounded_and_told(tmp_path: Path) -> None:
 
 def test_the_check_finds_what_is_wrong(tmp_path: Path) -> None:
     with LmdbStore.create(tmp_path / "s") as store:
-        fill(store, 0, 20)
+        for number in range(20):
+            fill(store, number, number + 1)
         assert store.verify() == []
     planted(tmp_path / "s", HANDLES, b"88.1/BROKEN", b"\x01\x00\x01\0\0\0\2")
     planted(tmp_path / "s", HANDLES, b"88.1/LIES", b"\x01\x00\x01\0\0\0\0")
     planted(tmp_path / "s", HANDLES, b"88.1/OTHER", b"\x01\x00\x02\0\x0688.1/X\0\0\0\0")
     planted(tmp_path / "s", b"journal", number_octets(7), None)
     planted(tmp_path / "s", b"journal", number_octets(9), b"\xc1")
+    planted(tmp_path / "s", b"journal", number_octets(12), b"\x94\x00\xa0\x01\xc4\x01a")
     planted(tmp_path / "s", b"homed", b"88.1/NO", b"")
     planted(tmp_path / "s", META, LAST_NUMBER, number_octets(25))
     with LmdbStore.open(tmp_path / "s") as store:
@@ -212,8 +214,9 @@ def test_the_check_finds_what_is_wrong(tmp_path: Path) -> None:
         "LIES",
         "OTHER",
         "journal rows 7 to 7 are missing",
-        "journal row",
-        "NO",
+        "the journal's rows at 0000000000000009 cannot be read",
+        "journal row 12 is older than the row before it",
+        "88.1/NO",
         "its last number is 25",
     ):
         assert part in found, found

@@ -10,7 +10,7 @@ import pytest
 
 from protocol.errors import HandleExists
 from protocol.value import value_list
-from storage.base import Change, IfExists, Outcome, PutRecord, StoreFull
+from storage.base import Change, IfExists, Outcome, PutRecord, StoreFull, UpdateRecord
 from storage.lmdb_store import LmdbStore
 from storage.memory import MemoryStore
 from storage.writer import StoreBusy, Writer
@@ -96,6 +96,21 @@ def test_a_commit_that_fails_is_told_to_each_that_was_in_it_and_the_next_may_suc
     store.is_full = False
     assert writer.submit(put(9)).result(5).number == 1
     writer.close()
+
+
+def test_a_change_that_breaks_its_commit_by_our_mistake_leaves_the_others_alone() -> None:
+    store = SlowStore()
+    store.gate.clear()
+    writer = Writer(store, lambda: 1)
+    first = writer.submit(put(0))
+    mistake = UpdateRecord(b"88.1/9", lambda _: 1 // 0)  # type: ignore[arg-type, return-value]
+    futures = [writer.submit(change) for change in (put(1), mistake, put(2))]
+    store.gate.set()
+    assert [future.result(5).number for future in (first, futures[0], futures[2])] == [1, 2, 3]
+    with pytest.raises(ZeroDivisionError):
+        futures[1].result(5)
+    writer.close()
+    assert writer.changes == 3
 
 
 def test_what_would_wait_without_bound_is_refused_at_once() -> None:

@@ -1,0 +1,57 @@
+"""The files of a store before the engine opens them: folder, table of readers, what a failed start left."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Final
+
+_FOLDER_MODE: Final = 0o700
+_FILE_MODE: Final = 0o600
+_DATA_FILE: Final = "data.mdb"
+_MAGIC: Final = 0xBEEFC0DE.to_bytes(4, sys.byteorder)
+_MAGIC_AT: Final = 16
+_TABLE_FILE: Final = "lock.mdb"
+_TABLE_ENTRY: Final = 64  # Octets of the table that the engine keeps for a reader.
+_TABLE_HEAD: Final = 2  # Entries that its own head takes.
+
+
+def prepared(path: Path, *, readers_max: int) -> None:
+    """Have all that a new store needs before it is opened; one that stands is left alone. `OSError` where it fails."""
+    path.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
+    _clear_of_unfinished(path / _DATA_FILE)
+    _reserve_reader_table(path / _TABLE_FILE, readers_max)
+
+
+def _clear_of_unfinished(data: Path) -> None:
+    """Empty a file of the engine that is too short for the two pages that it begins with: its disk was full then."""
+    try:
+        size = data.stat().st_size
+    except FileNotFoundError:
+        return
+    if 0 < size < 2 * os.sysconf("SC_PAGE_SIZE") and data.read_bytes()[_MAGIC_AT:].startswith(_MAGIC):
+        os.truncate(data, 0)
+
+
+def _reserve_reader_table(table: Path, readers: int) -> None:
+    """Have the disk give the room of the engine's table of readers, where there is none yet.
+
+    The engine writes the table through memory, in a file with holes: where the disk had no room for them, the process
+    would end by a signal. A table that is there is not touched: to close it would give up the locks of this process.
+    """
+    if table.exists() and table.stat().st_size:
+        return
+    descriptor = os.open(table, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _FILE_MODE)
+    try:
+        os.posix_fallocate(descriptor, 0, (readers + _TABLE_HEAD) * _TABLE_ENTRY)
+    finally:
+        os.close(descriptor)
+
+
+def synced(path: Path) -> None:
+    """Have the disk keep the names of a new folder and of the files in it."""
+    for folder in (path, path.parent):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

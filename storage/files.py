@@ -7,7 +7,6 @@ from typing import Final
 
 _FOLDER_MODE: Final = 0o700
 _FILE_MODE: Final = 0o600
-_DATA_FILE: Final = "data.mdb"
 _MAGIC: Final = 0xBEEFC0DE.to_bytes(4, sys.byteorder)
 _MAGIC_AT: Final = 16
 _TABLE_FILE: Final = "lock.mdb"
@@ -15,10 +14,10 @@ _TABLE_ENTRY: Final = 64  # Octets of the table that the engine keeps for a read
 _TABLE_HEAD: Final = 2  # Entries that its own head takes.
 
 
-def prepared(path: Path, *, readers_max: int) -> None:
+def prepared(path: Path, data_file: str, *, readers_max: int) -> None:
     """Have all that a new store needs before it is opened; one that stands is left alone. `OSError` where it fails."""
     path.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
-    _clear_of_unfinished(path / _DATA_FILE)
+    _clear_of_unfinished(path / data_file)
     _reserve_reader_table(path / _TABLE_FILE, readers_max)
 
 

@@ -117,7 +117,7 @@ class LmdbStore:
     ) -> Self:
         """Make a store in a folder that has none, or open the one that stands there, finished or not."""
         with told_as_store_error(path):
-            prepared(path, readers_max=max_readers)
+            prepared(path, DATA_FILE, readers_max=max_readers)
         store = cls(path, map_size=map_size, map_size_max=map_size_max, max_readers=max_readers, read_only=False)
         store._prepared(case_sensitive)
         with told_as_store_error(path):
@@ -351,6 +351,8 @@ class LmdbStore:
         raise StoreFull(f"{self.path}: the map does not grow any more: nothing was written")
 
     def _tried(self, work: Callable[[WriteTransaction], _Result], now_ms: int) -> _Result:
+        # A reader that was killed in its view would keep all that is freed from here on from being used again.
+        self._environment.reader_check()
         transaction = self._environment.begin(write=True)
         try:
             through = WriteTransaction(

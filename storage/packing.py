@@ -5,11 +5,13 @@ full one. A firm that counts its identifiers upwards always writes just before t
 two share a page, every cut leaves a page behind that is little more than half full, for ever; once a page ends between
 them, every page becomes full. So, where a gap between two keys is seen to take a run, a page's end is put there, once:
 the first new key and the key behind the gap are, for a moment within the transaction, made so large that no page holds
-them and a third.
+them and a third, and a third is put between them.
 """
 
 from bisect import bisect_left
 from typing import Any, Final
+
+from storage.keys import KEY_SIZE_MAX
 
 RUN_MIN: Final = 4
 """So many keys in one gap are a run, if few others were written meanwhile."""
@@ -75,10 +77,16 @@ class Packing:
 
     def _end_page(self, cursor: Any, first: bytes, behind: bytes) -> None:
         """Let a page end between a new key, written in earnest afterwards, and the key that the cursor stands on."""
+        between = first + b"\0"
+        if len(between) > KEY_SIZE_MAX or between >= behind:
+            return
         if len(self._ended) >= GAPS_MAX:
             self._ended.clear()
         self._ended.add(behind)
         kept = cursor.value()
         cursor.put(first, bytes(self._entry_size - _NODE_HEAD - len(first)))
         cursor.put(behind, bytes(self._entry_size - _NODE_HEAD - len(behind)))
+        cursor.put(between, b"")  # The two fill a page to its last octet: a third entry parts them.
+        cursor.set_key(between)
+        cursor.delete()
         cursor.put(behind, kept)

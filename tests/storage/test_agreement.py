@@ -206,7 +206,9 @@ def test_bulk_puts_behind_all_others_fill_their_pages(tmp_path: Path) -> None:
             assert store.verify() == []
             with store.view() as view:
                 sizes.append(view.facts().used_size)
-    assert sizes[0] < 0.75 * sizes[1]
+    encoded = len(names) * (len(names[0]) + len(values_))
+    assert sizes[0] < 1.3 * encoded
+    assert sizes[1] < 1.5 * encoded
 
 
 @pytest.mark.parametrize("limit", [1, 3, 100])

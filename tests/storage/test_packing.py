@@ -8,6 +8,7 @@ import pytest
 
 from protocol.value import HandleValue, value_list
 from storage.base import PutRecord
+from storage.keys import KEY_SIZE_MAX
 from storage.lmdb_store import LmdbStore
 from storage.packing import GAPS_MAX, Packing
 
@@ -49,6 +50,20 @@ def test_firms_that_count_upwards_side_by_side_leave_full_pages(tmp_path: Path, 
             found = view.handles(b"", limit=90_000)
             assert found == sorted(names)
             assert all(view.lookup()(name) is not None for name in names)
+        assert store.verify() == []
+
+
+@pytest.mark.parametrize("offset", range(17))
+def test_a_run_fills_its_pages_wherever_on_a_page_it_begins(tmp_path: Path, offset: int) -> None:
+    with LmdbStore.create(tmp_path / "s") as store:
+        names = [b"88.1/A%05d" % number for number in range(1_500)]
+        standing = [*names[: 500 + offset], *[b"88.1/B%05d" % number for number in range(100)]]
+        store.replace_all([PutRecord(name, VALUES) for name in standing], now_ms=1)
+        for start in range(500 + offset, 1_500, 20):
+            store.apply([PutRecord(name, VALUES) for name in names[start : start + 20]], now_ms=1)
+        assert octets_a_record(store) < 1.25 * (len(names[0]) + len(VALUES))
+        with store.view() as view:
+            assert view.handles(b"", limit=2_000) == [*names, *standing[500 + offset :]]
         assert store.verify() == []
 
 
@@ -102,6 +117,12 @@ class Tree:
         if len(octets) > 1_000:
             self.large.append(key)
 
+    def set_key(self, key: bytes) -> bool:
+        return True
+
+    def delete(self) -> bool:
+        return True
+
     def putmulti(self, records: list[tuple[bytes, bytes]], *, dupdata: bool, append: bool = False) -> None:
         self.keys = sorted({*self.keys, *(key for key, _ in records)})
 
@@ -125,6 +146,14 @@ def test_a_page_is_ended_once_in_a_gap_that_takes_a_run() -> None:
     packing.begin(1_000)
     packing.insert(tree, keys(b"B3-", 9))
     assert len(tree.large) == 6
+
+
+def test_where_no_key_lies_between_no_page_is_ended() -> None:
+    tree, packing = Tree([b"A", b"A1-000\0\0"]), Packing(4_096)
+    packing.begin(1_000)
+    packing._end_page(tree, b"A1-000", b"A1-000\0")
+    packing._end_page(tree, b"A" * KEY_SIZE_MAX, b"B")
+    assert tree.large == []
 
 
 def test_many_keys_that_spread_over_a_small_tree_are_no_runs() -> None:

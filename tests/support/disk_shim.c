@@ -1,7 +1,8 @@
 /* Preloaded into a process under test: tells each write and sync of the store's files on a pipe, and can fail one.
  *
  * SHIM_LOG      descriptor to tell on, one line a call: "<call> <file's last name> <synchronous?>"
- * SHIM_FAIL_AT  number of the write to data.mdb, from 1, that fails with ENOSPC, as do all writes after it; 0 for none
+ * SHIM_FAIL_AT  number of the write or sync of data.mdb, from 1, that fails with ENOSPC, as do all after it; 0 for none.
+ *               The process may set it for itself while it runs: calls are counted from then on.
  * Only calls on files named data.mdb are told or failed; what goes to descriptor 1 is told as "acknowledged".
  */
 #define _GNU_SOURCE
@@ -14,7 +15,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-static int writes_seen;
+static int calls_seen;
 
 static int names_store(int descriptor) {
     char link[64], name[4096];
@@ -37,8 +38,11 @@ static void tell(const char *call, int descriptor) {
 
 static int fails(void) {
     const char *at = getenv("SHIM_FAIL_AT");
-    if (!at || atoi(at) == 0) return 0;
-    return ++writes_seen >= atoi(at);
+    if (!at || atoi(at) == 0) {
+        calls_seen = 0;
+        return 0;
+    }
+    return ++calls_seen >= atoi(at);
 }
 
 #define WRITE(name, type, count_type)                                                     \
@@ -74,8 +78,11 @@ ssize_t writev(int descriptor, const struct iovec *parts, int count) {
 #define SYNC(name)                                        \
     int name(int descriptor) {                            \
         int (*real)(int) = dlsym(RTLD_NEXT, #name);       \
-        if (names_store(descriptor)) tell("sync", -1);    \
-        return real(descriptor);                          \
+        if (!names_store(descriptor)) return real(descriptor); \
+        if (fails()) { errno = ENOSPC; return -1; }       \
+        int done = real(descriptor);                      \
+        if (done == 0) tell("sync", -1);                  \
+        return done;                                      \
     }
 SYNC(fsync)
 SYNC(fdatasync)

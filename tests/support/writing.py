@@ -20,12 +20,20 @@ def handle_of(number: int) -> bytes:
 
 
 def main() -> None:
-    """Write records `first` to `last`; each line `ok N` or `refused N` is told when it is so."""
+    """Write records `first` to `last`, `step` of them in each transaction; `ok N` or `refused N` is told when it is so.
+
+    N is the first record of the transaction.
+    """
     folder, first, last = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    step = int(sys.argv[4]) if len(sys.argv) > 4 else 1
     store = LmdbStore.open(folder, map_size=1 << 16)
-    for number in range(first, last):
+    for number in range(first, last, step):
+        puts = [PutRecord(handle_of(record), values_of(record)) for record in range(number, number + step)]
         try:
-            store.apply([PutRecord(handle_of(number), values_of(number))], now_ms=number)
+            if step > 1:
+                store.replace_all(puts, now_ms=number)
+            else:
+                store.apply(puts, now_ms=number)
         except StoreError as error:
             os.write(1, f"refused {number} {type(error).__name__}\n".encode())
         else:

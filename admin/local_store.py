@@ -16,20 +16,21 @@ from storage.lmdb_store import LmdbStore
 
 
 @contextmanager
-def opened_store(context: CommandContext) -> Generator[LmdbStore]:
+def opened_store(context: CommandContext, *, read_only: bool = False) -> Generator[LmdbStore]:
     """The store, closed at the end of the block. `StoreMissing` and `StoreTooNew` say why there is none."""
-    with open_store(context.load()) as store:
+    with open_store(context.load(), read_only=read_only) as store:
         yield store
 
 
-def open_store(config: Config) -> LmdbStore:
-    """The store that a configuration names, opened as it says."""
+def open_store(config: Config, *, read_only: bool = False) -> LmdbStore:
+    """The store that a configuration names, opened as it says; to read alone it waits for nobody who writes."""
     sizes = config.store
     return LmdbStore.open(
         config.node.data_dir,
         map_size=sizes.map_size,
         map_size_max=sizes.map_size_max,
         max_readers=sizes.max_readers,
+        read_only=read_only,
     )
 
 

@@ -146,7 +146,7 @@ def _work(
     ready: Callable[[], None],
 ) -> int:
     """The life of one worker process."""
-    store = open_store(config)
+    store = open_store(config, read_only=True)  # Opening to read waits for no writer, however slow.
     try:
         node = Node(
             config,

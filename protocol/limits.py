@@ -13,6 +13,7 @@ FRAGMENT_SIZE: Final = DATAGRAM_SIZE_MAX - ENVELOPE_SIZE  # Piece k of a message
 FRAGMENT_COUNT_MAX: Final = -(-MESSAGE_SIZE_MAX // FRAGMENT_SIZE)  # Pieces of the longest message.
 
 HANDLE_SIZE_MAX: Final = 2_048  # Deployed clients refuse a longer handle in an answer.
+PREFIX_LABELS_MAX: Final = 32  # Dots of a prefix handle whose ancestors are looked at; real ones have under six.
 VALUE_COUNT_MAX: Final = 2_048  # Deployed clients refuse more values in an answer.
 STRING_SIZE_MAX: Final = 1_048_576  # The guard of deployed decoders; a message bounds it further.
 LIST_COUNT_MAX: Final = 65_536  # Index and type lists: what a message of the greatest size can hold of 4-octet items.

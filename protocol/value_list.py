@@ -4,7 +4,7 @@ An answer is a copy of stored octets; what stands here finds which of them. The 
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from struct import Struct
 from typing import Final, NamedTuple
 
@@ -73,20 +73,32 @@ def _behind_references(octets: bytes, position: int, references: int) -> int:
     return position
 
 
-def is_wanted(span: Span, indexes: Sequence[int], types: Sequence[bytes]) -> bool:
+def matcher(indexes: Sequence[int], types: Sequence[bytes]) -> Callable[[Span], bool]:
     """Whether a value is among those asked for: its index or its type is listed; empty lists ask for all.
 
     Types compare without ASCII case; one that ends in a dot takes the bare type and all subtypes (behaviours 9).
+    Index 0 matches nothing by itself (spec, protocol: section 6.4). The lists are a stranger's and may be long: what
+    is done for each value does not grow with them.
     """
     if not indexes and not types:
-        return True
-    if span.value_index in indexes:
-        return span.value_index != 0  # Index 0 matches nothing by itself (spec, protocol: section 6.4).
-    for wanted in types:
-        folded = wanted.upper()
-        if span.type == folded or (folded.endswith(b".") and (span.type + b".").startswith(folded)):
+        return lambda _: True
+    numbers = frozenset(indexes) - {0}
+    names = frozenset([wanted.upper() for wanted in types])
+    dotted = frozenset([name for name in names if name.endswith(b".")])
+    longest = max(map(len, dotted), default=0)
+
+    def is_wanted(span: Span) -> bool:
+        if span.value_index in numbers or span.type in names:
             return True
-    return False
+        whole = span.type + b"."
+        dot = whole.find(b".")
+        while 0 <= dot < longest:
+            if whole[: dot + 1] in dotted:
+                return True
+            dot = whole.find(b".", dot + 1)
+        return False
+
+    return is_wanted
 
 
 def joined(octets: bytes, kept: Sequence[Span]) -> bytes:

@@ -50,7 +50,8 @@ V_DSA_SHA256: Final = Version(2, 11)
 
 def negotiated(version: Version, suggested: Version) -> Version:
     """The version of the reply: the one that the peer suggests, at most ours, at least 2.0; 5.x stays as it is."""
-    wanted = version if suggested.major == 0 else Version(suggested.major & _SUGGESTED_MAJOR_MASK, suggested.minor)
+    major = suggested.major & _SUGGESTED_MAJOR_MASK
+    wanted = version if major == 0 else Version(major, suggested.minor)
     if version.major == _HISTORIC_MAJOR and suggested.major in (0, _HISTORIC_MAJOR):
         return version
     if wanted.at_least(NEWEST):

@@ -10,7 +10,7 @@ from typing import Final
 from protocol import identifier, value_list
 from protocol.codes import ADMIN_READ, DO_NOT_REFER, PUBLIC_ONLY, PUBLIC_READ, ResponseCode
 from protocol.errors import HandleNotFound, InvalidHandle, NotReadable, NotResponsible, ValuesNotFound
-from protocol.limits import HANDLE_SIZE_MAX
+from protocol.limits import HANDLE_SIZE_MAX, PREFIX_LABELS_MAX
 from protocol.requests import Body, ResolutionRequest
 from protocol.responses import ReferralResponse, StoredValuesResponse
 from protocol.site import Site
@@ -59,6 +59,8 @@ def is_served(handle: bytes, homed: Collection[bytes]) -> bool:
         return False
     if name in homed:
         return True
+    if name.count(b".") > PREFIX_LABELS_MAX:
+        return False
     ancestor = identifier.parent_prefix_handle(name)
     while ancestor is not None:
         marker = identifier.ROOT_PREFIX_HANDLE + b"/" + ancestor[len(identifier.PREFIX_HANDLES) :]
@@ -111,6 +113,8 @@ class Authority:
         """Who keeps a derived prefix that is not here, from the nearest ancestor that says so."""
         if flags & DO_NOT_REFER or name[:5].upper() != identifier.PREFIX_HANDLES:
             return None
+        if name.count(b".") > PREFIX_LABELS_MAX:
+            return None
         ancestor = identifier.parent_prefix_handle(name)
         while ancestor is not None:
             record = view.get(ancestor)
@@ -131,7 +135,8 @@ def delegations(values: bytes) -> tuple[HandleValue, ...]:
 def selected(values: bytes, request: ResolutionRequest, *, flags: int) -> Said:
     """The values asked for that the public may see, in stored order, or what stands in their way (behaviours 8, 13)."""
     spans = value_list.spans(values)
-    wanted = [span for span in spans if value_list.is_wanted(span, request.indexes, request.types)]
+    is_wanted = value_list.matcher(request.indexes, request.types)
+    wanted = [span for span in spans if is_wanted(span)]
     public = [span for span in wanted if span.permissions & PUBLIC_READ]
     if not flags & PUBLIC_ONLY:
         for span in wanted:  # The first value that is not public decides (spec, security: section 9.5).

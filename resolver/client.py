@@ -12,10 +12,11 @@ from typing import Final
 
 from protocol import codec
 from protocol.codec import Message
-from protocol.codes import DEFAULT_REQUEST_FLAGS, KEEP_CONNECTION, OpCode
+from protocol.codes import DEFAULT_REQUEST_FLAGS, KEEP_CONNECTION, TRUNCATED, OpCode
+from protocol.envelope import Envelope
 from protocol.errors import Malformed
 from protocol.framing import Framer, Reassembly, datagrams
-from protocol.limits import MESSAGE_SIZE_MAX
+from protocol.limits import ENVELOPE_SIZE, MESSAGE_SIZE_MAX
 from protocol.requests import Body, ResolutionRequest
 
 UDP_WAITS_S: Final = (0.5, 1.0, 1.5)  # The waits of the client library in service: three tries.
@@ -108,7 +109,7 @@ class _Receiver(asyncio.DatagramProtocol):
         if data[8:12] != self._request_id or self.reply.done():
             return
         now = asyncio.get_running_loop().time()
-        whole = self._pieces.add("", data, now=now) if data[2] & 0x20 else data
+        whole = self._pieces.add("", data, now=now) if _is_piece(data) else data
         if whole is None:
             return
         try:
@@ -119,6 +120,13 @@ class _Receiver(asyncio.DatagramProtocol):
 
     def error_received(self, exc: Exception) -> None:
         """An unreachable port: the waits end as they would in silence."""
+
+
+def _is_piece(data: bytes) -> bool:
+    """Whether a datagram is a piece: some servers cut their answers and do not say so (behaviours 32)."""
+    return bool(data[2] & TRUNCATED) or (
+        len(data) >= ENVELOPE_SIZE and Envelope.read(data).message_size > len(data) - ENVELOPE_SIZE
+    )
 
 
 async def _by_udp(message: Message, host: str, port: int) -> bytes | None:
@@ -153,7 +161,7 @@ async def _by_tcp(message: Message, host: str, port: int) -> bytes:
                 raise NoAnswer(f"{host} port {port} closed the connection without an answer")
             framer.feed(data)
             for frame in framer.frames():
-                if codec.split(frame)[0].request_id == message.envelope.request_id:
+                if codec.Message.read(frame).envelope.request_id == message.envelope.request_id:
                     return frame
     except Malformed as error:
         raise NoAnswer(f"{host} port {port} sent what is no message: {error}") from error

@@ -40,11 +40,18 @@ log = logging.getLogger(__name__)
 ANSWER_LIFETIME_S: Final = 43_200
 """How long a client may take an answer for fresh: what the software in service writes (behaviours 7)."""
 
+_LATEST_S: Final = 0x7FFFFFFF  # The greatest time that the header's field can tell: in January 2038.
+
 NONCE_SIZE: Final = 16
 _SESSION_ID_SIZE: Final = 4
 _SESSION_ID_MAX: Final = 0x7FFFFFFF
 
 NO_SESSION: Final = "Invalid session id or session time out. Please try again."
+
+
+def expiration(now_s: int) -> int:
+    """When an answer that is given now expires, in seconds since 1970, as far as the header can tell."""
+    return min(now_s + ANSWER_LIFETIME_S, _LATEST_S)
 
 
 class Answer(NamedTuple):
@@ -158,7 +165,7 @@ class Engine:
             asked.message.envelope,
             version=version,
             session_id=session_id,
-            header=replace(header, flags=flags, site_serial=self._site.serial, expiration=now_s + ANSWER_LIFETIME_S),
+            header=replace(header, flags=flags, site_serial=self._site.serial, expiration=expiration(now_s)),
         )
 
 
@@ -200,7 +207,7 @@ def refusal(error: HandleError, envelope: Envelope, header: Header | None, *, ve
             flags=flags,
             site_serial=SITE_SERIAL_UNKNOWN,
             recursion_count=0 if header is None else header.recursion_count,
-            expiration=now_s + ANSWER_LIFETIME_S,
+            expiration=expiration(now_s),
             body_size=len(body),
         ),
     )
@@ -247,6 +254,8 @@ def failure(octets: bytes, told: str, *, now_s: int) -> Answer | None:
     try:
         message = codec.Message.read(octets)
     except Malformed:
+        return None
+    if not message.header.is_request:
         return None
     envelope = message.envelope
     version = negotiated(envelope.version, envelope.suggested)

@@ -40,7 +40,8 @@ class Namespaces:
     def values_of(self, view: StoreView, handle: bytes) -> bytes | None:
         """The value list of a handle that is not stored, or None where it does not exist."""
         prefix = view.get(identifier.prefix_handle(handle))
-        namespace = self._inherited if prefix is None else self._of_record(prefix.values)
+        has_own = prefix is not None and HS_NAMESPACE in prefix.values.upper()
+        namespace = self._of_record(prefix.values) if prefix is not None and has_own else self._inherited
         delimiter = (None if namespace is None else namespace.delimiter) or self._delimiter
         asked = None if delimiter is None else cut(handle, delimiter)
         if asked is None:
@@ -62,8 +63,6 @@ class Namespaces:
         return None if values is None else value_list(values)
 
     def _parsed(self, values: bytes) -> Namespace | None:
-        if HS_NAMESPACE not in values.upper():
-            return self._inherited
         own = namespace_of(read_values(Reader(values)))
         return self._inherited if own is None else own.inheriting(self._inherited)
 

@@ -69,8 +69,9 @@ class Node:
             fold=prefix_folded if case_sensitive else folded,
         )
         admission = Admission(
-            rate_per_s=config.limits.udp_per_source,
-            burst=config.limits.udp_burst,
+            # A forged source comes by every port, and so to every worker: each may give its share of the limit.
+            rate_per_s=config.limits.udp_per_source / config.worker_count(),
+            burst=max(1.0, config.limits.udp_burst / config.worker_count()),
             exempt=config.limits.udp_exempt,
             sources_max=config.limits.sources_max,
         )

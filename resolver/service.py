@@ -23,10 +23,10 @@ from protocol.limits import ENVELOPE_SIZE, HEADER_SIZE, MESSAGE_SIZE_MAX
 from protocol.site import Site
 from protocol.version import NEWEST
 from resolver.counters import Counter, Counters
-from resolver.engine import ANSWER_LIFETIME_S, Answer, Engine, failure
+from resolver.engine import Answer, Engine, expiration, failure
 from storage.base import HandleStore, StoreError, StoreView
 from storage.keys import PLAIN_KEY_SIZE_MAX
-from storage.records import PLAIN_PUBLIC_HEAD
+from storage.records import PLAIN_PUBLIC_HEAD, public_values
 
 log = logging.getLogger(__name__)
 
@@ -52,10 +52,12 @@ _NO_CREDENTIAL: Final = bytes(4)
 _NEEDS_THE_ENGINE: Final = CERTIFY | ENCRYPT | REQUEST_DIGEST
 _CLEARED: Final = 0xFFFFFFFF & ~OVERWRITE
 _HEAD_SIZE: Final = len(PLAIN_PUBLIC_HEAD)
-_BODY_MORE: Final = 4 - _HEAD_SIZE  # A body is the counted handle, and the record without its head.
+_COUNT_SIZE: Final = 4  # Of the handle, which a body begins with.
 _MESSAGE_MORE: Final = HEADER_SIZE + 4  # A message is header, body, and the size of no credential.
-_COPIED_MAX: Final = MESSAGE_SIZE_MAX - _MESSAGE_MORE  # A longer body no client could read: the engine says so.
+# A longer body no client could read: the engine says so.
+_COPIED_MAX: Final = MESSAGE_SIZE_MAX - _MESSAGE_MORE - _COUNT_SIZE
 _SUCCESSES: Final = int(Counter.ANSWERED_SUCCESS)
+_COMPUTED: Final = frozenset((b"0.SITE",))  # Of this prefix the engine computes a handle.
 _PREFIX_AT: Final = len(b"0.NA/")
 _ASKED: Final = OpCode.RESOLUTION << 32 | REQUEST
 _ANSWERED: Final = (OpCode.RESOLUTION << 32 | ResponseCode.SUCCESS).to_bytes(8, "big")
@@ -75,7 +77,14 @@ _COUNTED: Final = {
     ResponseCode.OPERATION_NOT_SUPPORTED: Counter.ANSWERED_PROTOCOL_ERROR,
 }
 
-NOT_UNDERSTOOD: Final = frozenset((ResponseCode.PROTOCOL_ERROR, ResponseCode.OPERATION_NOT_SUPPORTED))
+NOT_UNDERSTOOD: Final = frozenset(
+    (
+        ResponseCode.PROTOCOL_ERROR,
+        ResponseCode.OPERATION_NOT_SUPPORTED,
+        ResponseCode.SESSION_FAILED,
+        ResponseCode.SESSION_TIMEOUT,
+    )
+)
 """Codes of replies to what was wrong: over UDP these are never larger than what caused them."""
 
 
@@ -134,7 +143,9 @@ class Service:
         homed = view.homed()
         if homed is not self._homed:
             self._homed = homed
-            self._prefixes = frozenset(handle[_PREFIX_AT:] for handle in homed) if self._is_alone else frozenset()
+            self._prefixes = (
+                frozenset(handle[_PREFIX_AT:] for handle in homed) - _COMPUTED if self._is_alone else frozenset()
+            )
 
     def _answer_other(self, octets: bytes, view: StoreView, *, admin: bool, now_s: int) -> Answer | None:
         answer = self._engine.answer(octets, view, admin=admin, now_s=now_s)
@@ -157,7 +168,7 @@ class Service:
         others: list[int] = []
         read, write, begin_of, sizes_of = _QUESTION.unpack_from, _REPLY.pack, _BEGINS.get, _SIZES
         fold, prefixes, serial, authoritative = self._fold, self._prefixes, self._serial, self._authoritative
-        expiration = now_s + ANSWER_LIFETIME_S
+        expires = expiration(now_s)
         for position, octets in enumerate(messages):
             length = len(octets)
             if _SMALLEST < length <= _LARGEST:
@@ -173,19 +184,24 @@ class Service:
                 ):
                     handle = octets[_FIXED:-_TAIL_SIZE]
                     key = fold(handle)
-                    # Without a slash the slice drops an octet and so names no prefix: the engine looks again.
-                    if key[: key.find(b"/")] in prefixes:
+                    prefix, slash, _ = key.partition(b"/")
+                    if slash and prefix in prefixes:
                         record = lookup(key)
-                        if record is not None and record[:_HEAD_SIZE] == PLAIN_PUBLIC_HEAD:
+                        if record is not None:
+                            values = (
+                                record[_HEAD_SIZE:]
+                                if record[:_HEAD_SIZE] == PLAIN_PUBLIC_HEAD
+                                else public_values(record)
+                            )
                             handle_size = len(handle)
-                            body_size = handle_size + len(record) + _BODY_MORE
-                            if body_size <= _COPIED_MAX:
+                            if values is not None and handle_size + len(values) <= _COPIED_MAX:
+                                body_size = handle_size + len(values) + _COUNT_SIZE
                                 head = write(
                                     begin, request_id, body_size + _MESSAGE_MORE, _ANSWERED,
-                                    flags & _CLEARED | authoritative, serial, recursion_count, expiration,
+                                    flags & _CLEARED | authoritative, serial, recursion_count, expires,
                                     body_size, handle_size,
                                 )  # fmt: skip
-                                replies[position] = head + handle + record[_HEAD_SIZE:] + _NO_CREDENTIAL
+                                replies[position] = head + handle + values + _NO_CREDENTIAL
                                 continue
             others.append(position)
         self._counters.counts[_SUCCESSES] += len(messages) - len(others)

@@ -9,6 +9,7 @@ import socket
 from collections import Counter as Tally
 from collections import deque
 from dataclasses import dataclass
+from ipaddress import ip_network
 from typing import Final, cast
 
 from protocol.codes import KEEP_CONNECTION
@@ -19,13 +20,15 @@ from resolver.clock import Clock
 from resolver.counters import Counter, Counters
 from resolver.engine import refusal_of_frame
 from resolver.service import Service
+from resolver.sockets import BACKLOG
 
 log = logging.getLogger(__name__)
 
-BATCH_MAX: Final = 16  # Messages of one connection that share a transaction: pipelining must not starve the others.
+BATCH_MAX: Final = 4  # Messages of a connection that share a transaction: their answers may be large, and all wait.
 UNREAD_MAX: Final = 262_144  # Octets that a client has not taken: beyond, none of its questions is looked at.
 FLAGS_AT: Final = ENVELOPE_SIZE + 8  # Where a message has the first octet of its flags.
 KEEP: Final = KEEP_CONNECTION >> 24
+IPV6_HOST_PREFIX: Final = 64
 TICK_S: Final = 0.5  # How often time limits are looked at: they are met to this grain.
 
 
@@ -68,7 +71,7 @@ class TcpServer:
     async def start(self) -> None:
         """Begin to accept."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: Connection(self), sock=self._socket.dup())
+        self._server = await loop.create_server(lambda: Connection(self), sock=self._socket.dup(), backlog=BACKLOG)
         self._ticks = loop.call_later(TICK_S, self._tick, loop)
 
     def admitted(self, connection: "Connection", source: str) -> bool:
@@ -92,10 +95,10 @@ class TcpServer:
             self._drained.set()
 
     def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._ticks = loop.call_later(TICK_S, self._tick, loop)  # First: whatever happens below, time goes on.
         self._stamp()
         for connection in list(self._connections):
             connection.look_at_time(self.now)
-        self._ticks = loop.call_later(TICK_S, self._tick, loop)
 
     async def stop(self, drain_s: float) -> None:
         """Accept no more, end idle connections, let the others finish for at most `drain_s` seconds."""
@@ -113,6 +116,13 @@ class TcpServer:
             connection.abort()
         if self._ticks is not None:
             self._ticks.cancel()
+
+
+def source_of(host: str) -> str:
+    """Who a connection counts for: an IPv4 address, or the /64 that one host of IPv6 can take any address of."""
+    if ":" not in host:
+        return host
+    return str(ip_network((host.partition("%")[0], IPV6_HOST_PREFIX), strict=False))
 
 
 class Connection(asyncio.Protocol):
@@ -137,7 +147,7 @@ class Connection(asyncio.Protocol):
         """Take the connection, or end it at once where there is no room."""
         self._transport = cast(asyncio.Transport, transport)
         peer = transport.get_extra_info("peername")
-        self._source = peer[0] if peer else ""
+        self._source = source_of(peer[0]) if peer else ""
         self._admitted = self._server.admitted(self, self._source)
         if not self._admitted:
             self._transport.abort()
@@ -162,7 +172,8 @@ class Connection(asyncio.Protocol):
         framer = self._framer
         if framer.is_whole(data) and not self._waiting and not self._blocked:
             self._answer_one(data)  # What a kept connection brings: a question, and after its answer the next.
-            self._deadline = self._server.now + self._idle_timeout_s
+            if not self._blocked:
+                self._deadline = self._server.now + self._idle_timeout_s
             return
         framer.feed(data)
         try:

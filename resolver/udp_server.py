@@ -18,6 +18,7 @@ from resolver.service import NOT_UNDERSTOOD, Reply, Service
 log = logging.getLogger(__name__)
 
 BATCH_MAX: Final = 64  # Datagrams a wake-up: enough to share a transaction, few enough to let TCP in between.
+LAST_BATCHES_MAX: Final = 1_000  # What a stopping server still answers: more than a receive buffer holds.
 DATAGRAM_READ_MAX: Final = 8 * DATAGRAM_SIZE_MAX  # Longer datagrams arrive cut, and so are refused by their length.
 
 _FLAGS_AT: Final = 2  # Where an envelope has its flags.
@@ -55,9 +56,12 @@ class UdpServer:
     def stop(self, loop: asyncio.AbstractEventLoop) -> None:
         """Answer what has arrived, then no more. The socket stays open: it is the supervisor's."""
         loop.remove_reader(self._socket.fileno())
-        self._on_readable()
+        for _ in range(LAST_BATCHES_MAX):
+            if not self._on_readable():
+                return
 
-    def _on_readable(self) -> None:
+    def _on_readable(self) -> int:
+        """Answer up to a batch of what has arrived; how many datagrams that was."""
         receive = self._socket.recvfrom
         messages: list[bytes] = []
         addresses: list[Address] = []
@@ -85,6 +89,7 @@ class UdpServer:
             now_s = int(self._clock.wall())
             replies = self._service.answers(messages, admin=self._admin, now_s=now_s, whole=whole)
             self._send(replies, messages, addresses, pieced, now)
+        return len(messages)
 
     def _send(
         self,

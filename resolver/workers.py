@@ -58,9 +58,13 @@ class Supervisor:
         """Until told to stop: 0 after a clean stop, 1 where the workers could not start."""
         for told in _STOP_SIGNALS:
             signal.signal(told, self._on_stop)
-        for number in range(self._count):
-            self._start(number, PAUSE_FIRST_S)
         failed = False
+        try:
+            for number in range(self._count):
+                self._start(number, PAUSE_FIRST_S)
+        except OSError as error:
+            log.error("a worker cannot be started: %s", error.strerror)
+            failed = True
         while not self._stopping and not failed:
             self._wait(TICK_S)
             failed = not self._was_ready and self._reap()
@@ -84,12 +88,17 @@ class Supervisor:
         supervisor = os.getpid()
         # A signal between the fork and the child's own disposition would be lost in a handler that is the parent's.
         held = signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
-        process_id = os.fork()
-        if process_id == 0:
+        try:
+            process_id = os.fork()
+            if process_id == 0:
+                os.close(reading)
+                self._become_worker(number, writing, supervisor)
+        except OSError:
             os.close(reading)
-            self._become_worker(number, writing, supervisor)
-        signal.pthread_sigmask(signal.SIG_SETMASK, held)
-        os.close(writing)
+            raise
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, held)
+            os.close(writing)
         self._workers[process_id] = _Worker(number, process_id, reading, time.monotonic(), pause_s=pause_s)
 
     def _become_worker(self, number: int, writing: int, supervisor: int) -> None:
@@ -156,7 +165,11 @@ class Supervisor:
         self._due = [entry for entry in self._due if entry[0] > now]
         for _, number, pause_s in due:
             log.warning("starting worker %d again", number)
-            self._start(number, pause_s)
+            try:
+                self._start(number, pause_s)
+            except OSError as error:  # No memory, processes or descriptors: the others go on.
+                log.error("worker %d cannot be started: %s", number, error.strerror)
+                self._due.append((now + RESTART_PAUSE_MAX_S, number, RESTART_PAUSE_MAX_S))
 
     def _stop_all(self) -> None:
         for process_id in self._workers:

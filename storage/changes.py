@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from protocol.errors import HandleError, HandleExists, InvalidHandle, Malformed
-from protocol.identifier import ROOT_PREFIX_HANDLE, folded, full, is_prefix_handle
+from protocol.identifier import ROOT_PREFIX_HANDLE, folded, full, is_prefix_handle, is_utf8
 from protocol.value_list import Span, spans
 from storage.base import Action, IfExists, Outcome, PutRecord, Record, UpdateRecord
-from storage.keys import writable_key
+from storage.keys import PLAIN_KEY_SIZE_MAX, writable_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +101,8 @@ def homed_key(handle: bytes) -> bytes:
     `0.NA/0.NA/P`, the marker of the prefixes derived from P, is one (spec, resolution: section 6.1).
     """
     named = folded(full(handle))
+    if len(named) > PLAIN_KEY_SIZE_MAX or not is_utf8(named):
+        raise InvalidHandle("a prefix that is too long or not UTF-8", told="Handle is not a prefix handle")
     label = named[5:]
     marker = named.startswith(ROOT_PREFIX_HANDLE + b"/")
     if not handle or not is_prefix_handle(handle) or not label or (b"/" in label and not marker):

@@ -27,6 +27,9 @@ PLAIN_PUBLIC_HEAD: Final = bytes((LAYOUT_VERSION, CODEC_PLAIN, ALL_PUBLIC))
 _PLAIN_HEAD: Final = bytes((LAYOUT_VERSION, CODEC_PLAIN, 0))
 _SPELLED_PUBLIC_HEAD: Final = bytes((LAYOUT_VERSION, CODEC_PLAIN, ALL_PUBLIC | SPELLED))
 _SPELLED_HEAD: Final = bytes((LAYOUT_VERSION, CODEC_PLAIN, SPELLED))
+SPELLED_PUBLIC_HEAD: Final = bytes((LAYOUT_VERSION, CODEC_PLAIN, ALL_PUBLIC | SPELLED))
+"""The head of a record that, behind its handle, can be copied as well (`public_values`)."""
+
 _SIZE: Final = Struct(">H")
 _HEAD_SIZE: Final = 3
 
@@ -43,6 +46,16 @@ def stored_octets(handle: bytes, values: bytes, key: bytes) -> bytes:
         return (PLAIN_PUBLIC_HEAD if is_public else _PLAIN_HEAD) + values
     head = _SPELLED_PUBLIC_HEAD if is_public else _SPELLED_HEAD
     return b"".join((head, _SIZE.pack(len(handle)), handle, values))
+
+
+def public_values(octets: bytes) -> bytes | None:
+    """The value list of a record that is wholly public, whether or not its handle is spelled; None for all others."""
+    head = octets[:_HEAD_SIZE]
+    if head == PLAIN_PUBLIC_HEAD:
+        return octets[_HEAD_SIZE:]
+    if head != SPELLED_PUBLIC_HEAD or len(octets) < _HEAD_SIZE + _SIZE.size:
+        return None
+    return octets[_HEAD_SIZE + _SIZE.size + _SIZE.unpack_from(octets, _HEAD_SIZE)[0] :]
 
 
 def read_stored(key: bytes, octets: bytes) -> Record:

@@ -35,7 +35,7 @@ def command(context: CommandContext, prefix: str, file_format: str, out: Path | 
     write = export_csv if file_format == "csv" else export_jsonl
     prefix = prefix.removesuffix("/")
     try:
-        with opened_store(context) as store, _opened(out) as file, store.view() as view:
+        with opened_store(context, read_only=True) as store, _opened(out) as file, store.view() as view:
             done = write(view, file, prefix=prefix)
     except NotExportedError as error:
         raise Failure("the records cannot be exported", str(error), "--format jsonl") from error

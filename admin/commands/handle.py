@@ -35,14 +35,15 @@ def get(context: CommandContext, handle: str, indexes: tuple[int, ...], types: t
     from protocol.wire import Reader
 
     name = named_handle(handle)
-    with opened_store(context) as store, store.view() as view:
+    with opened_store(context, read_only=True) as store, store.view() as view:
         record = view.get(name)
     if record is None:
         print_missing(context, handle, ResponseCode.HANDLE_NOT_FOUND)
         return ExitCode.NOT_FOUND
     wanted = [item.encode(errors="surrogateescape") for item in types]
     spans = value_list.spans(record.values)
-    kept = [span for span in spans if value_list.is_wanted(span, indexes, wanted)]
+    is_wanted = value_list.matcher(indexes, wanted)
+    kept = [span for span in spans if is_wanted(span)]
     if not kept:
         print_missing(context, handle, ResponseCode.VALUES_NOT_FOUND)
         return ExitCode.NOT_FOUND
@@ -65,7 +66,7 @@ def list_(context: CommandContext, prefix: str, after: str | None, limit: int) -
 
     start = named_handle(prefix if "/" in prefix else f"{prefix}/")
     behind = named_handle(after) if after else None
-    with opened_store(context) as store, store.view() as view:
+    with opened_store(context, read_only=True) as store, store.view() as view:
         found = view.handles(folded(start), after=behind, limit=limit + 1)
         is_homed = folded(b"0.NA/" + start.partition(b"/")[0]) in view.homed()
     shown = [handle.decode(errors="replace") for handle in found[:limit]]

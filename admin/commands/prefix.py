@@ -23,7 +23,7 @@ def list_(context: CommandContext) -> None:
     from admin.local_store import opened_store
 
     rows = []
-    with opened_store(context) as store, store.view() as view:
+    with opened_store(context, read_only=True) as store, store.view() as view:
         for handle in sorted(view.homed()):
             prefix = handle.partition(b"/")[2]
             found = len(view.handles(prefix + b"/", limit=COUNT_MAX + 1))

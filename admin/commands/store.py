@@ -19,7 +19,7 @@ def stat(context: CommandContext) -> None:
     """Print counts and sizes in octets, and what an identifier takes of the disk."""
     from admin.local_store import opened_store
 
-    with opened_store(context) as store, store.view() as view:
+    with opened_store(context, read_only=True) as store, store.view() as view:
         facts = view.facts()
     shown: dict[str, object] = {
         "records": facts.records,
@@ -41,7 +41,7 @@ def verify(context: CommandContext) -> int:
     """Read every record and journal row, and say what is wrong with them. Exit code 1 where something is."""
     from admin.local_store import opened_store
 
-    with opened_store(context) as store:
+    with opened_store(context, read_only=True) as store:
         problems = store.verify()
         with store.view() as view:
             facts = view.facts()

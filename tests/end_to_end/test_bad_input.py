@@ -38,8 +38,17 @@ def changed(octets: bytes, at: int, to: bytes) -> bytes:
 
 @pytest.mark.parametrize(
     "datagram",
-    [b"", bytes(10), bytes(19), b"\xff" * 51, GOOD[:51], changed(GOOD, 24, b"\0\0\0\1")],
-    ids=["empty", "10 zeros", "19 zeros", "51 of ff", "cut short", "a response"],
+    [
+        b"",
+        bytes(10),
+        bytes(19),
+        b"\xff" * 51,
+        GOOD[:51],
+        changed(GOOD, 24, b"\0\0\0\1"),
+        bytes.fromhex("020b420b 00000000 00000007 00000000 00000000"),
+        bytes.fromhex("020b420b 00000005 00000007 00000000 00000000"),
+    ],
+    ids=["empty", "10 zeros", "19 zeros", "51 of ff", "cut short", "a response", "encrypted", "in no session"],
 )
 def test_what_is_short_or_no_question_is_dropped(node: RunningNode, datagram: bytes) -> None:
     assert silent(node.port, datagram, answered=SHORT)

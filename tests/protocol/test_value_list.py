@@ -82,9 +82,7 @@ def found(wanted_types: tuple[bytes, ...], wanted_indexes: tuple[int, ...] = ())
         for index, kind in enumerate((b"URL", b"url.x", b"URLS", b"EMAIL", b"URL.X.Y", b""), 1)
     ]
     spans = value_list.spans(written(kept))
-    return [
-        kept[span.value_index - 1].type for span in spans if value_list.is_wanted(span, wanted_indexes, wanted_types)
-    ]
+    return [kept[span.value_index - 1].type for span in spans if value_list.matcher(wanted_indexes, wanted_types)(span)]
 
 
 def test_a_type_matches_itself_in_any_case() -> None:

@@ -77,6 +77,13 @@ def test_an_answer_in_pieces_is_put_together() -> None:
     assert found.message.header.code == 1
 
 
+def test_pieces_that_do_not_say_so_are_put_together_as_well() -> None:
+    def unmarked(octets: bytes) -> list[bytes]:
+        return [piece[:2] + bytes((piece[2] & ~0x20,)) + piece[3:] for piece in datagrams(right(octets)[0])]
+
+    assert asyncio.run(asked(unmarked, none, Transport.UDP)).message.header.code == 1
+
+
 def test_where_udp_is_silent_tcp_is_asked() -> None:
     found = asyncio.run(asked(none, right, Transport.EITHER))
     assert (found.transport, found.message.header.code) == (Transport.TCP, 1)

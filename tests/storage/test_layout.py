@@ -139,7 +139,7 @@ def test_a_prefix_is_homed_by_its_prefix_handle(handle: bytes, key: bytes) -> No
     assert homed_key(handle) == key
 
 
-@pytest.mark.parametrize("handle", [b"", b"88.100/x", b"0.NA/", b"0.NA/88/x", b"10/0.NA"])
+@pytest.mark.parametrize("handle", [b"", b"88.100/x", b"0.NA/", b"0.NA/88/x", b"10/0.NA", b"0.NA/\xff", b"1" * 600])
 def test_what_names_no_prefix_is_not_homed(handle: bytes) -> None:
     with pytest.raises(InvalidHandle):
         homed_key(handle)

@@ -14,11 +14,13 @@ from loadtest.measure import CpuTime
 
 BUSY = """
 import os, sys, time
+reading, writing = os.pipe()
 child = os.fork()
 ballast = bytearray(os.urandom(1 << 20) * 30)
 end = time.process_time() + 0.3
 while time.process_time() < end: pass
-if child: print(child, flush=True)
+if not child: os.write(writing, b"x")
+if child and os.read(reading, 1): print(child, flush=True)  # When both have worked.
 sys.stdin.read()
 """
 

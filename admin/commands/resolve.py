@@ -21,7 +21,13 @@ _TRANSPORT_NAMES = ("udp", "tcp")
 @click.option("--at", metavar="HOST:PORT", help="The node to ask.  [default: the configured node]")
 @click.option("--udp", "transport", flag_value="udp", help="Only over UDP.")
 @click.option("--tcp", "transport", flag_value="tcp", help="Only over TCP.")
-@click.option("--index", "indexes", type=int, multiple=True, help="Only the values at these indexes.")
+@click.option(
+    "--index",
+    "indexes",
+    type=click.IntRange(-(2**31), 2**31 - 1),
+    multiple=True,
+    help="Only the values at these indexes.",
+)
 @click.option("--type", "types", multiple=True, help="Only values of these types; one ending in a dot takes subtypes.")
 @click.option("--trace", is_flag=True, help="Show on standard error what was sent and what came back.")
 @output_option

@@ -146,7 +146,7 @@ def test_an_exception_becomes_a_sentence_and_an_exit_code(error: BaseException, 
 
 def test_every_refusal_of_the_protocol_has_an_exit_code_other_than_success() -> None:
     kinds = HandleError.__subclasses__()
-    assert len(kinds) >= 14
+    assert len(kinds) >= 13
     for kind in kinds:
         assert explained(kind("text"), "en").code != ExitCode.OK
 

@@ -56,7 +56,7 @@ def told_as_store_error(path: Path) -> Generator[None]:
 
 def _store_error(path: Path, error: lmdb.Error) -> StoreError:
     if isinstance(error, lmdb.MapFullError):
-        return StoreFull(f"{path}: the map is full: nothing was written. Raise [store] map_size")
+        return StoreFull(f"{path}: the map is full: this change was not written. Raise [store] map_size")
     if isinstance(error, lmdb.ReadersFullError):
         said = "too many processes read it at a time: stop some, or raise [store] max_readers"
         return StoreError(f"{path} cannot be read: {said}")
@@ -71,9 +71,9 @@ def _store_error(path: Path, error: lmdb.Error) -> StoreError:
 def _system_error(path: Path, number: int) -> StoreError:
     why = os.strerror(number)
     if number in _FULL:
-        return StoreFull(f"{path}: {why}: nothing was written. Make room, then try again")
+        return StoreFull(f"{path}: {why}: this change was not written. Make room, then try again")
     if number == errno.EIO:  # What the engine says of a write that the disk took in part.
-        said = "the disk took only a part of a write, it is full or it fails: nothing was written"
+        said = "the disk took only a part of a write, it is full or it fails: this change was not written"
         return StoreFull(f"{path}: {said}. Make room, or look at the disk")
     if number == errno.ENOMEM:
         return StoreError(f"{path}: no address space for the map: lower [store] map_size, or raise `ulimit -v`")
@@ -278,7 +278,7 @@ class LmdbStore:
             size = self._environment.info()["map_size"]
             if size >= self._map_size_max:
                 raise StoreFull(
-                    f"{self.path}: the map has its greatest size, {size >> 10} KiB: nothing was written. "
+                    f"{self.path}: the map has its greatest size, {size >> 10} KiB: this change was not written. "
                     "Raise [store] map_size_max"
                 )
             self._resize(min(2 * size, self._map_size_max))
@@ -289,7 +289,7 @@ class LmdbStore:
             self._environment.set_mapsize(size)
         except lmdb.Error as error:
             self._open_anew()
-            said = "no address space for a larger map: nothing was written. Raise `ulimit -v`"
+            said = "no address space for a larger map: this change was not written. Raise `ulimit -v`"
             raise StoreFull(f"{self.path}: {said}") from error
 
     def _open_anew(self) -> None:
@@ -348,7 +348,7 @@ class LmdbStore:
                 except lmdb.Error as error:
                     self._packing.forget()
                     self._mend(error)
-        raise StoreFull(f"{self.path}: the map does not grow any more: nothing was written")
+        raise StoreFull(f"{self.path}: the map does not grow any more: this change was not written")
 
     def _tried(self, work: Callable[[WriteTransaction], _Result], now_ms: int) -> _Result:
         # A reader that was killed in its view would keep all that is freed from here on from being used again.

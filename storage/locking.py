@@ -3,6 +3,7 @@
 import fcntl
 import os
 import threading
+import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Final
 from storage.base import StoreError, StoreInUse, StoreMissing
 
 LOCK_FILE: Final = "node.lock"
+_ASKING_S: Final = 0.02
 
 
 @contextmanager
@@ -25,11 +27,9 @@ def node_lock(path: Path) -> Iterator[None]:
     except OSError as error:
         raise StoreError(f"{path / LOCK_FILE}: {error.strerror}. Choose another [node] data_dir, or mend it") from error
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _takes(descriptor):
             holder = os.read(descriptor, 32).decode(errors="replace").strip()
-            raise StoreInUse(f"another node (pid {holder or 'unknown'}) serves the store in {path}") from None
+            raise StoreInUse(f"another node (pid {holder or 'unknown'}) serves the store in {path}")
         try:
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
@@ -38,6 +38,32 @@ def node_lock(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _takes(descriptor: int) -> bool:
+    """Take the lock; tried twice, since whoever asks `is_served` holds it for an instant."""
+    for pause_s in (_ASKING_S, 0.0):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            time.sleep(pause_s)
+    return False
+
+
+def is_served(path: Path) -> bool:
+    """Whether a node holds the store in a folder at this moment."""
+    try:
+        descriptor = os.open(path / LOCK_FILE, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 class Gate:

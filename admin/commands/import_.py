@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @click.command(
     name="import",
-    epilog="Example:  hnode import parts.csv --dry-run   Exit code 6 where some rows failed, 1 where nothing was done.",
+    epilog="Example:  hnode import parts.csv --dry-run   Exit code 6 where some rows failed, 1 where all did.",
 )
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--format", "file_format", type=click.Choice(("auto", "jsonl", "csv")), default="auto")
@@ -133,7 +133,9 @@ def _exit_code(summary: "Summary") -> ExitCode:
         return ExitCode.FAILED
     if summary.interrupted:
         return ExitCode.INTERRUPTED
-    return ExitCode.PARTLY if summary.failed else ExitCode.OK
+    if summary.failed:
+        return ExitCode.FAILED if summary.failed == summary.rows else ExitCode.PARTLY
+    return ExitCode.OK
 
 
 def _print_summary(context: CommandContext, summary: "Summary", errors: Path | None) -> None:

@@ -1,28 +1,30 @@
-"""`hnode status`: what the workers of the node have counted since its start."""
-
-import os
+"""`hnode status`: whether the node runs, and what its workers have counted since its start."""
 
 import click
 
 from admin.context import CommandContext
-from admin.errors import Failure
-from admin.output import output_option, print_rows
+from admin.errors import ExitCode, Failure
+from admin.output import note, output_option, print_rows
 from resolver.counters import Counter, readings
 
 
 @click.command(name="status", epilog="Example:  hnode --config node/hnode.toml status -o json")
 @output_option
 @click.pass_obj
-def command(context: CommandContext) -> None:
-    """Print each worker's counts, and whether it lives."""
+def command(context: CommandContext) -> int:
+    """Print each worker's counts, and whether its node runs. Exit code 5 where it does not: the counts are its last."""
     from admin.serve import counters_path
+    from storage.locking import is_served
 
     config = context.load()
     found = readings(counters_path(config))
     if not found:
-        raise Failure("no counts", f"no node has run with {config.node.data_dir}", "hnode serve")
-    columns = ["worker", "alive", *(counter.name.lower() for counter in Counter)]
-    rows = [[number, _lives(counts[Counter.PROCESS_ID]), *counts.values()] for number, counts in enumerate(found)]
+        raise Failure(
+            "no counts", f"no node has run with {config.node.data_dir}", "hnode serve", code=ExitCode.UNREACHABLE
+        )
+    runs = is_served(config.node.data_dir)
+    columns = ["worker", "running", *(counter.name.lower() for counter in Counter)]
+    rows = [[number, runs, *counts.values()] for number, counts in enumerate(found)]
     if context.is_table:
         names = columns[1:]
         print_rows(
@@ -32,15 +34,6 @@ def command(context: CommandContext) -> None:
         )
     else:
         print_rows(context, columns, rows)
-
-
-def _lives(process_id: int) -> bool:
-    if not process_id:
-        return False
-    try:
-        os.kill(process_id, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    if not runs:
+        note(context, "no node runs: these are the counts of the last one. Start it: hnode serve")
+    return ExitCode.OK if runs else ExitCode.UNREACHABLE

@@ -40,6 +40,11 @@ def test_all_good_ends_with_0_and_a_summary(node: LocalNode) -> None:
     assert "unchanged  2" in node.run("import", node.folder / "rows.jsonl").out
 
 
+def test_only_broken_rows_end_with_1(node: LocalNode) -> None:
+    path = written(node, '{"handle":"88.109/A","fields":{"a":"x"}}\n')
+    assert node.run("import", path).code == ExitCode.FAILED
+
+
 def test_some_broken_rows_end_with_6_and_are_told(node: LocalNode) -> None:
     path = written(node, GOOD % 1, '{"handle":"88.109/A","fields":{"a":"x"}}\n', GOOD % 3)
     errors = node.folder / "errors.jsonl"

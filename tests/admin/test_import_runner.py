@@ -260,7 +260,7 @@ def test_a_refusal_of_the_store_ends_the_run_and_keeps_what_was_written(tmp_path
     store.apply([HomePrefix(PREFIX)], now_ms=1)
     path = written(tmp_path, *[record(number, "x" * 20_000) for number in range(100)])
     summary = import_file(store, path, SMALL)
-    assert "nothing was written" in summary.fault
+    assert "this change was not written" in summary.fault
     assert 0 < summary.created == len(handles(store)) < 100
     assert not store.verify()
     store.close()

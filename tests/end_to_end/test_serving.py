@@ -171,3 +171,21 @@ def test_workers_do_not_outlive_a_supervisor_that_is_killed(tmp_path: Path) -> N
     while any(Path(f"/proc/{worker}").exists() for worker in workers):
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+def test_status_says_whether_the_node_runs_also_after_it_was_killed(tmp_path: Path) -> None:
+    node = RunningNode(tmp_path / "n")
+    before = node.cli("status")
+    assert (before.returncode, "no node has run" in before.stderr) == (5, True)
+    with node:
+        while_it_runs = node.cli("-o", "json", "status")
+        assert (while_it_runs.returncode, '"running": true' in while_it_runs.stdout) == (0, True)
+        assert node.process is not None
+        node.process.kill()
+        node.process.communicate()  # Its workers end with it, which the system may take a moment for.
+        end = time.monotonic() + 10
+        while (after := node.cli("-o", "json", "status")).returncode == 0:
+            assert time.monotonic() < end
+        assert (after.returncode, '"running": false' in after.stdout) == (5, True)
+        assert "no node runs" in after.stderr
+        node.process = None

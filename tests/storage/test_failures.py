@@ -114,7 +114,7 @@ def test_readers_that_were_killed_hold_no_places(tmp_path: Path) -> None:
 def test_without_address_space_a_larger_map_is_refused_and_all_else_goes_on(tmp_path: Path) -> None:
     LmdbStore.create(tmp_path / "s").close()
     told = ended(GROWING, tmp_path / "s").splitlines()
-    assert re.search("no address space for a larger map: nothing was written", told[0])
+    assert re.search("no address space for a larger map: this change was not written", told[0])
     assert told[1:] == ["True", "[]"]
 
 

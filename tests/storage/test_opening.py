@@ -21,7 +21,7 @@ from storage.base import (
 )
 from storage.layout import FORMAT, HANDLES, LAST_NUMBER, META, number_octets
 from storage.lmdb_store import DATA_FILE, LmdbStore
-from storage.locking import node_lock
+from storage.locking import is_served, node_lock
 from tests.support.running import PROJECT, environment
 from tests.support.writing import handle_of, values_of
 
@@ -93,6 +93,15 @@ def test_two_nodes_cannot_serve_one_store(tmp_path: Path) -> None:
         pass
 
 
+def test_asking_whether_a_store_is_served_takes_nothing(tmp_path: Path) -> None:
+    assert not is_served(tmp_path)
+    with node_lock(tmp_path):
+        assert is_served(tmp_path)
+    assert not is_served(tmp_path)
+    with node_lock(tmp_path):
+        assert is_served(tmp_path)
+
+
 def test_a_lock_of_a_dead_node_is_free(tmp_path: Path) -> None:
     code = "import os, sys; from pathlib import Path; from storage.locking import node_lock\n"
     code += "with node_lock(Path(sys.argv[1])): os.kill(os.getpid(), 9)"
@@ -116,7 +125,7 @@ def test_the_map_grows_by_itself(tmp_path: Path) -> None:
 def test_a_map_that_may_not_grow_refuses_the_write_and_keeps_the_rest(tmp_path: Path) -> None:
     with LmdbStore.create(tmp_path / "s", map_size=1 << 16, map_size_max=1 << 17) as store:
         store.apply([HomePrefix(b"88.1"), PutRecord(b"88.1/KEPT", values_of(0))], now_ms=1)
-        with pytest.raises(StoreFull, match=r"128 KiB: nothing was written\. Raise \[store\] map_size_max"):
+        with pytest.raises(StoreFull, match=r"128 KiB: this change was not written\. Raise \[store\] map_size_max"):
             fill(store, 0, 3_000)
         with store.view() as view:
             assert view.get(b"88.1/KEPT") is not None

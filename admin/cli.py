@@ -209,7 +209,7 @@ def run(arguments: Sequence[str] | None = None, program: click.Command = hnode) 
 def _ended(error: BaseException, context: CommandContext) -> int:
     explanation = explained(error, context.lang)
     for line in explanation.lines:
-        click.echo(line, err=True)
+        click.echo(context.to_type(line), err=True)
     while context.verbosity > 0 and error.__cause__ is not None:
         error = error.__cause__
         click.echo(f"  caused by {type(error).__name__}: {error}", err=True)

@@ -1,6 +1,8 @@
 """What stood before the noun on the command line, as every command receives it (`@click.pass_obj`). Holds no node."""
 
 import os
+import re
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -14,6 +16,8 @@ if TYPE_CHECKING:  # The configuration brings its validator along: only commands
 
 DEFAULT_CONFIG: Final = Path("hnode.toml")
 """Read where neither `--config` nor HNODE_CONFIG names a file."""
+
+_READS_CONFIG: Final = re.compile(r"\bhnode (?=(?:serve|handle|prefix|import|export|doctor|status|store)\b)")
 
 TABLE: Final = "table"
 JSON: Final = "json"
@@ -43,6 +47,13 @@ class CommandContext:
     def is_table(self) -> bool:
         """Whether a person reads the answer; otherwise it is JSON for a program."""
         return self.output == TABLE
+
+    def to_type(self, line: str) -> str:
+        """A line for a person, in which the commands of this program name the configuration that this run was given."""
+        if self.config_path is None:
+            return line
+        named = f"hnode --config {shlex.quote(str(self.config_path))} "
+        return _READS_CONFIG.sub(lambda _: named, line)
 
     def choose_language(self, wanted: str | None) -> None:
         """Take the language of an option, else of the locale, else English until a configuration says otherwise."""

@@ -69,7 +69,7 @@ def say(context: CommandContext, line: str) -> None:
 def note(context: CommandContext, line: str) -> None:
     """A line on standard error that is no result; nothing under `-q`."""
     if not context.is_quiet:
-        click.echo(line, err=True)
+        click.echo(context.to_type(line), err=True)
 
 
 def styled(context: CommandContext, line: str, **style: Any) -> str:

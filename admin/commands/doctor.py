@@ -47,7 +47,7 @@ def _tell(context: CommandContext, findings: "list[Finding]", levels: "list[Leve
         if finding.level is not Level.OK or not context.is_quiet:
             click.echo(f"{number:2}  {mark} {name}  {printable(finding.said)}")
             if finding.mend:
-                click.echo(f"{'':10}{text('doctor.mend', lang)} {printable(finding.mend)}")
+                click.echo(f"{'':10}{text('doctor.mend', lang)} {context.to_type(printable(finding.mend))}")
     fail, warn = levels.count(Level.FAIL), levels.count(Level.WARN)
     key = "doctor.bad" if fail or warn else "doctor.good"
     click.echo(text(key, lang, count=len(findings), fail=fail, warn=warn))

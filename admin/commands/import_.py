@@ -166,7 +166,7 @@ def _note_errors(context: CommandContext, summary: "Summary", errors: Path | Non
     for error in summary.errors:
         column = f", {printable(error.column)}" if error.column else ""
         handle = f" ({printable(error.handle)})" if error.handle else ""
-        click.echo(f"line {error.line}{column}{handle}: {printable(error.reason)}", err=True)
+        click.echo(f"line {error.line}{column}{handle}: {context.to_type(printable(error.reason))}", err=True)
     more = summary.failed - len(summary.errors)
     if more:
         where = f"see {errors}" if errors else "--errors FILE keeps them all"

@@ -1,5 +1,7 @@
 """`hnode prefix …`: which prefixes this node serves, told to its store while the node serves from it."""
 
+import shlex
+
 import click
 
 from admin.context import CommandContext
@@ -59,9 +61,9 @@ def home(context: CommandContext, prefix: str) -> None:
             has_record = view.get(handle) is not None
     print_change(context, "already homed" if outcome.existed else "homed", handle)
     if not has_record:
-        name = handle.decode()
+        name, folder = handle.decode(), shlex.quote(str(context.found_config().parent))
         note(context, f"there is no record {name} here: clients find this node by the one that the parent keeps.")
-        note(context, f"Make one: hnode init DIR --prefix {name.partition('/')[2]}")
+        note(context, f"Make one: hnode init {folder} --prefix {name.partition('/')[2]}")
 
 
 @command.command(name="unhome", epilog="Example:  hnode prefix unhome 88.100")

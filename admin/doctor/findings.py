@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Final
+
+TOLD_MAX: Final = 5
+"""Sentences that one check says: what ails hundreds of prefixes is mostly one thing."""
 
 
 class Level(Enum):
@@ -23,10 +27,12 @@ class Finding:
 
 
 def worst(check: str, findings: list[Finding], good: str) -> Finding:
-    """All that one check found as one finding: its worst level, all sentences and all mends; `good` where none."""
+    """What a check found as one finding: the worst level, the worst sentences first, their mends; or `good`."""
     bad = [finding for finding in findings if finding.level is not Level.OK]
     if not bad:
         return Finding(check, Level.OK, good)
-    level = Level.FAIL if any(finding.level is Level.FAIL for finding in bad) else Level.WARN
-    mends = dict.fromkeys(finding.mend for finding in bad if finding.mend)
-    return Finding(check, level, "; ".join(finding.said for finding in bad), "; ".join(mends))
+    bad.sort(key=lambda finding: finding.level is not Level.FAIL)
+    told = bad[:TOLD_MAX]
+    more = [f"and {len(bad) - TOLD_MAX:,} more"] if len(bad) > TOLD_MAX else []
+    mends = dict.fromkeys(finding.mend for finding in told if finding.mend)
+    return Finding(check, bad[0].level, "; ".join([finding.said for finding in told] + more), "; ".join(mends))

@@ -241,3 +241,13 @@ def test_rows_and_objects_are_json_for_programs(capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().out == '[\n  {\n    "a": 1\n  }\n]\n'
     print_object(CommandContext(), {"name": ["x", "y"], "other": 1})
     assert capsys.readouterr().out == "name   x, y\nother  1\n"
+
+
+def test_a_next_command_names_the_configuration_of_this_one(tmp_path: Path) -> None:
+    assert hnode("init", tmp_path / "my node", "--prefix", "88.1", "--port", "0").code == ExitCode.OK
+    path = tmp_path / "my node" / "hnode.toml"
+    ended = hnode("--config", path, "prefix", "unhome", "88.2")
+    assert f"hnode --config '{path}' prefix list" in ended.err
+    assert f"hnode --config '{path}' prefix unhome" not in ended.err
+    ended = hnode("--config", path, "prefix", "home", "88.2")
+    assert f"Make one: hnode init '{path.parent}' --prefix 88.2" in ended.err  # init reads none.

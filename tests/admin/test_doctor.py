@@ -119,6 +119,19 @@ def test_a_prefix_without_record_administrator_or_site_is_told(node: Path) -> No
     assert "no HS_SITE" in finding["text"]
 
 
+def test_what_ails_many_prefixes_is_told_of_the_worst_few() -> None:
+    doubtful = [Finding("prefixes", Level.WARN, f"doubt {number}", "look") for number in range(4)]
+    broken = [Finding("prefixes", Level.FAIL, f"fault {number}", f"mend {number}") for number in range(4)]
+    told = worst("prefixes", [*doubtful, *broken], "good")
+    assert told == Finding(
+        "prefixes",
+        Level.FAIL,
+        "fault 0; fault 1; fault 2; fault 3; doubt 0; and 3 more",
+        "mend 0; mend 1; mend 2; mend 3; look",
+    )
+    assert worst("prefixes", doubtful, "good").level is Level.WARN
+
+
 def test_a_node_without_prefixes_is_warned(node: Path) -> None:
     with closing(LmdbStore.open(node / "store")) as store:
         store.apply([UnhomePrefix(b"0.NA/88.100")], now_ms=1)
@@ -220,5 +233,5 @@ def test_the_worst_of_several_findings_is_the_checks() -> None:
     fine, doubtful, broken = (Finding("x", level, level.value, f"mend {level.value}") for level in Level)
     assert worst("x", [fine], "good") == Finding("x", Level.OK, "good")
     assert worst("x", [fine, doubtful, broken], "good") == Finding(
-        "x", Level.FAIL, "warn; fail", "mend warn; mend fail"
+        "x", Level.FAIL, "fail; warn", "mend fail; mend warn"
     )

@@ -62,7 +62,7 @@ def test_a_handle_that_exists_is_a_conflict_unless_told_otherwise(node: LocalNod
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        (["88.109/A", "URL=x"], ExitCode.NOT_FOUND, "hnode prefix home 88.109"),
+        (["88.109/A", "URL=x"], ExitCode.NOT_FOUND, "hnode.toml prefix home 88.109"),
         ([A1, "URL"], ExitCode.USAGE, "TYPE=DATA"),
         ([A1, "=x"], ExitCode.USAGE, "TYPE=DATA"),
         ([A1, "--no-admin"], ExitCode.USAGE, "no values"),

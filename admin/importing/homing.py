@@ -1,6 +1,8 @@
 """Which rows are served here, and which prefixes an import is to home. Remembers what it was asked; reads no store."""
 
+from admin.errors import Failure
 from admin.importing.rows import RowFault, quoted
+from admin.prefixes import checked_prefix
 from protocol.identifier import ROOT_PREFIX_HANDLE, folded, is_prefix_handle, prefix_handle, split
 from resolver.authority import is_served
 
@@ -38,5 +40,9 @@ class Homing:
         if name == ROOT_PREFIX_HANDLE:
             mend = f"run: hnode prefix home {prefix}"
             raise RowFault(f"a file does not make this node the root of all prefixes: {mend}", "handle")
+        try:
+            checked_prefix(name.partition(b"/")[2].decode(errors="replace"))
+        except Failure as failure:  # The rule of `init` and `prefix home`.
+            raise RowFault(str(failure), "handle") from None
         self._homed.add(name)
         self.new.append(name)

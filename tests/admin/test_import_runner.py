@@ -178,6 +178,13 @@ def test_no_file_makes_a_node_the_root_of_all_prefixes(store: BulkStore, tmp_pat
     assert (summary.failed, summary.homed) == (1, 0)
 
 
+@pytest.mark.parametrize("prefix", ["88 200", "88..200", "厂", ".", "x" * 201])
+def test_a_file_homes_no_prefix_that_init_would_refuse(store: BulkStore, tmp_path: Path, prefix: str) -> None:
+    summary = import_file(store, written(tmp_path, record(1, prefix=prefix)), replace(SMALL, home_prefixes=True))
+    assert (summary.failed, summary.homed, summary.errors[0].column) == (1, 0, "handle")
+    assert "is no prefix" in summary.errors[0].reason
+
+
 def test_a_dry_run_says_what_would_come_and_writes_nothing(store: BulkStore, tmp_path: Path) -> None:
     import_file(store, written(tmp_path, record(1, "old"), record(2)), SMALL)
     before = last_number(store)

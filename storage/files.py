@@ -46,6 +46,24 @@ def _reserve_reader_table(table: Path, readers: int) -> None:
         os.close(descriptor)
 
 
+def extended(data: Path, size: int) -> None:
+    """Have a file of the engine reach as far as its pages are counted; what lies in it is not touched.
+
+    The engine reads the file through memory: behind the end of one that was cut short, by a copy that broke off, the
+    process would end by a signal. Pages of zeros it tells as damaged. It may also have counted pages at the end which
+    it then did not need to write, and such a file is sound: its length alone says nothing.
+    """
+    short = size - data.stat().st_size
+    if short <= 0:
+        return
+    descriptor = os.open(data, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        # Never shorter, should another process write meanwhile; a hole but for the last octet.
+        os.posix_fallocate(descriptor, size - 1, 1)
+    finally:
+        os.close(descriptor)
+
+
 def synced(path: Path) -> None:
     """Have the disk keep the names of a new folder and of the files in it."""
     for folder in (path, path.parent):

@@ -17,7 +17,7 @@ import lmdb
 from protocol.errors import HandleError
 from storage.base import Change, Outcome, PutRecord, StoreCorrupt, StoreError, StoreFull, StoreMissing, StoreTooNew
 from storage.bulk import replaced
-from storage.files import prepared, synced
+from storage.files import extended, prepared, synced
 from storage.layout import CASE_SENSITIVE, DATABASES, FORMAT, FORMAT_VERSION, HANDLES, META, number_octets, read_number
 from storage.locking import Gate
 from storage.packing import Packing
@@ -157,7 +157,13 @@ class LmdbStore:
                 mode=FILE_MODE,
                 **self._options,
             )
-            environment.reader_check()  # What a killed reader held is given back.
+            try:
+                environment.reader_check()  # What a killed reader held is given back.
+                pages = environment.info()["last_pgno"] + 1
+                extended(self.path / DATA_FILE, pages * environment.stat()["psize"])
+            except BaseException:
+                environment.close()
+                raise
             return environment
 
     def _prepared(self, case_sensitive: bool | None) -> Self:

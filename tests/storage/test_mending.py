@@ -1,5 +1,6 @@
 """What happens to others, to the disk or to the file does not end a store: it goes on, or says what is wrong."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -79,3 +80,34 @@ def test_a_damaged_page_is_told_when_it_is_read_and_the_others_are_read(tmp_path
             assert view.get(handle_of(800)) is not None
         with pytest.raises(StoreCorrupt, match="damaged"):
             store.apply([PutRecord(handle_of(7), values_of(1))], now_ms=2)
+
+
+READING = """
+import sys
+from pathlib import Path
+from storage.base import StoreCorrupt
+from storage.lmdb_store import LmdbStore
+from tests.support.writing import handle_of
+try:
+    with LmdbStore.open(Path(sys.argv[1]), read_only=sys.argv[2] == "read") as store:
+        for number in range(900):
+            with store.view() as view:
+                view.get(handle_of(number))
+except StoreCorrupt as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("how", ["read", "write"])
+@pytest.mark.parametrize("part", [0.1, 0.5, 0.9])
+def test_a_file_that_was_cut_short_is_told_and_ends_nobody_by_a_signal(tmp_path: Path, part: float, how: str) -> None:
+    with LmdbStore.create(tmp_path / "s") as store:
+        store.replace_all([PutRecord(handle_of(number), values_of(number)) for number in range(900)], now_ms=1)
+    file = tmp_path / "s" / DATA_FILE
+    os.truncate(file, int(file.stat().st_size * part))
+    ended = subprocess.run(
+        [sys.executable, "-c", READING, str(tmp_path / "s"), how],
+        cwd=PROJECT, env=environment(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "a damaged one" in ended.stdout

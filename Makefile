@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,load]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,load,gm]'
 	touch $@
 
 demo: $(STAMP)  ## import a real data set, serve it, resolve from it, and tell the story

@@ -36,7 +36,11 @@ class OpCode(IntEnum):
 
 
 class ResponseCode(IntEnum):
-    """How a request ended (RFC 3652, section 2.2.2.2, with CNRI's meanings). 0 marks a request, so it is no member."""
+    """How a request ended (RFC 3652, section 2.2.2.2, with CNRI's meanings). 0 marks a request, so it is no member.
+
+    407, 408, 601 to 605 and 3001 are the sector's (spec, snms-api: section 13.1): `protocol.dialect` says who hears
+    them.
+    """
 
     SUCCESS = 1
     ERROR = 2
@@ -62,6 +66,8 @@ class ResponseCode(IntEnum):
     INVALID_CREDENTIAL = 404
     AUTHEN_TIMEOUT = 405
     AUTHEN_ERROR = 406
+    LOGIN_REPEATED = 407
+    LOGIN_NEEDED = 408
     SESSION_TIMEOUT = 500
     SESSION_FAILED = 501
     INVALID_SESSION_KEY = 502
@@ -73,6 +79,7 @@ class ResponseCode(IntEnum):
     DAILY_REQUEST_LIMIT = 603
     REGISTER_COUNT_LIMIT = 604
     PREFIX_LIMIT = 605
+    CREDENTIAL_CHECK_FAILED = 3001
 
 
 RESERVED: Final = 0

@@ -95,3 +95,87 @@ class SessionFailed(HandleError):
     """Encrypted octets without a session, or octets that the session key does not open."""
 
     code = ResponseCode.SESSION_FAILED
+
+
+class TooBusy(HandleError):
+    """More asks to be computed, kept or written than this node takes at a time: ask again later."""
+
+    code = ResponseCode.SERVER_TOO_BUSY
+
+
+class NotAuthorized(HandleError):
+    """The one who asks is no administrator with the rights that are needed."""
+
+    code = ResponseCode.INVALID_ADMIN
+
+
+class AuthenticationFailed(HandleError):
+    """A proof that proves nothing: a wrong signature or MAC, or no such key."""
+
+    code = ResponseCode.AUTHENTICATION_FAILED
+
+
+class InvalidCredential(HandleError):
+    """A session's message without a MAC, an unknown kind of proof, or a session where one is needed."""
+
+    code = ResponseCode.INVALID_CREDENTIAL
+
+
+class SessionKeyWrong(HandleError):
+    """A MAC that the session's key does not bear out."""
+
+    code = ResponseCode.INVALID_SESSION_KEY
+
+
+class Replayed(HandleError):
+    """A session counter that was seen before, or that is too old to tell."""
+
+    code = ResponseCode.SESSION_MESSAGE_REJECTED
+
+
+class LoginRepeated(HandleError):
+    """A login on a connection that has one already."""
+
+    code = ResponseCode.LOGIN_REPEATED
+
+
+class LoginNeeded(HandleError):
+    """A request of a peer that logs in, before it did."""
+
+    code = ResponseCode.LOGIN_NEEDED
+
+
+class DailyLimit(HandleError):
+    """The requests that one user has for a day are used up."""
+
+    code = ResponseCode.DAILY_REQUEST_LIMIT
+
+
+class RegistrationLimit(HandleError):
+    """The handles that one user may register are registered."""
+
+    code = ResponseCode.REGISTER_COUNT_LIMIT
+
+
+class PrefixLimit(HandleError):
+    """The handles that may stand under the prefix stand there."""
+
+    code = ResponseCode.PREFIX_LIMIT
+
+
+class CredentialCheckFailed(HandleError):
+    """A login whose credential was checked and is not right."""
+
+    code = ResponseCode.CREDENTIAL_CHECK_FAILED
+
+
+class Changed(HandleError):
+    """The record was changed while it was decided whether the change is allowed: decide again, or ask again later."""
+
+    code = ResponseCode.SERVER_TOO_BUSY
+
+
+class ValueSealed(HandleError):
+    """A value that is to be changed, and that not even an administrator may write."""
+
+    code = ResponseCode.INSUFFICIENT_PERMISSIONS

@@ -41,6 +41,8 @@ __all__ = [
     "MD5",
     "SHA1",
     "SHA256",
+    "SHA384",
+    "SHA512",
     "DhPublicKey",
     "DsaPrivateKey",
     "DsaPublicKey",
@@ -71,9 +73,17 @@ __all__ = [
 MD5: Final = "MD5"
 SHA1: Final = "SHA1"
 SHA256: Final = "SHA-256"
+SHA384: Final = "SHA-384"  # No message of the wire names this one and the next: signed claims do.
+SHA512: Final = "SHA-512"
 
 _DIGESTS: Final[Mapping[str, hashes.HashAlgorithm]] = MappingProxyType(
-    {MD5: hashes.MD5(), SHA1: hashes.SHA1(), SHA256: hashes.SHA256()}  # noqa: S303  # peers choose; old ones know no other
+    {
+        MD5: hashes.MD5(),  # noqa: S303  # peers choose; old ones know no other
+        SHA1: hashes.SHA1(),  # noqa: S303  # the same
+        SHA256: hashes.SHA256(),
+        SHA384: hashes.SHA384(),
+        SHA512: hashes.SHA512(),
+    }
 )
 
 _RSA_BITS_MIN: Final = 1_024  # Shorter ones are broken within hours.
@@ -146,7 +156,7 @@ def public_of(key: PrivateKey) -> PublicKey:
 
 
 def signature(key: PrivateKey, digest: str, octets: bytes) -> bytes:
-    """The signature over the octets, hashed by `MD5`, `SHA1` or `SHA-256`; `UnusableKey` where the key is none.
+    """The signature over the octets, hashed by one of the five digests above; `UnusableKey` where the key is none.
 
     Another digest name is our own mistake: `KeyError`.
     """

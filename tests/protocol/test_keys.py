@@ -12,6 +12,8 @@ from protocol.trust.keys import (
     MD5,
     SHA1,
     SHA256,
+    SHA384,
+    SHA512,
     DhPublicKey,
     DsaPrivateKey,
     DsaPublicKey,
@@ -45,7 +47,7 @@ USED_ELSEWHERE = {"adminSecretKeyText", "dhSharedSecretHex", "dhSessionKeyHex"} 
 }
 """Secrets that are no key values: challenge and session tests open messages with them."""
 
-digests = pytest.mark.parametrize("digest", [MD5, SHA1, SHA256])
+digests = pytest.mark.parametrize("digest", [MD5, SHA1, SHA256, SHA384, SHA512])
 each_key = pytest.mark.parametrize("name", PRIVATE_KEYS)
 number = st.integers(0, 2**200)
 key_values = st.one_of(

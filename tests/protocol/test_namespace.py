@@ -1,6 +1,6 @@
 """What a namespace's XML says, and what of it is refused."""
 
-from time import process_time
+from time import thread_time
 from typing import Final
 
 import pytest
@@ -236,10 +236,10 @@ def test_the_depth_of_the_xml_is_bounded() -> None:
 @pytest.mark.parametrize("unit", [b"<a>", b"<!--", b"<a b='", b"&lt;", b"<![CDATA[", b"<a/>", b"]]>", b"<?a ?>", b"&#"])
 def test_no_xml_within_the_bounds_takes_long(unit: bytes) -> None:
     octets = (b"<namespace>" + unit * NAMESPACE_SIZE_MAX)[:NAMESPACE_SIZE_MAX]
-    begun = process_time()
+    begun = thread_time()
     with pytest.raises(Malformed):
         Namespace.read(octets)
-    assert process_time() - begun < 1.0
+    assert thread_time() - begun < 2.0
 
 
 def test_of_a_record_the_lowest_index_that_can_be_read_is_the_namespace() -> None:

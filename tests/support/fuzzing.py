@@ -25,7 +25,9 @@ from protocol.replication.transactions import read_transaction_record
 from protocol.requests import Body
 from protocol.site import Site
 from protocol.trust.challenge import PublicKeyAnswer, RequestDigest, SecretKeyAnswer
+from protocol.trust.claims import Claims, SignedClaims
 from protocol.trust.credential import Credential
+from protocol.trust.jws import Token
 from protocol.trust.key_files import FileEncryption, key_file, read_key_file
 from protocol.trust.keys import private_key_octets, public_key_octets, read_private_key, read_public_key
 from protocol.trust.session import opened, read_dh_key, read_dh_response
@@ -35,6 +37,12 @@ from protocol.version import Version
 from protocol.wire import Reader, Writer
 from tests.support.vectors import messages, vectors
 
+_CLAIMS: Final = (
+    b'{"digests":{"alg":"SHA-256","digests":[{"index":1,"digest":"g9ISqOtUUclyqfNSMXZQhsNlpnI0xSGG3QlGzyKUgHE="}]},'
+    b'"perms":[{"handle":"0.NA/88","perm":"thisHandle"}],"chain":["400:0.NA/88"],"publicKey":{"kty":"RSA","n":"AQAB",'
+    b'"e":"AQAB"},"content":"x","iss":"300:0.NA/88","sub":"88/1","exp":1700000000,"nbf":1.5,"iat":1600000000}'
+)
+_TOKEN: Final = b"eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiIzMDA6MC5OQS84OCIsInN1YiI6Ijg4LzEiLCJleHAiOjE3MDAwMDAwMDB9.AAECAwQF"
 VERSIONS: Final = (Version(2, 0), Version(2, 4), Version(2, 8), Version(2, 11), Version(5, 0))
 Target = Callable[[bytes], None]
 
@@ -142,6 +150,16 @@ def _session(octets: bytes) -> None:
         opened(key[:size], algorithm, Version(2, 3 + octets[0] % 2) if octets else Version(2, 11), octets[1:])
 
 
+def _claims(octets: bytes) -> bytes:
+    return Claims.read(octets).to_bytes()
+
+
+def _token(octets: bytes) -> bytes:
+    found = SignedClaims.read(octets)
+    assert SignedClaims.read(found.token.to_json()) == found
+    return found.token.to_bytes()
+
+
 def _private_key_file(octets: bytes) -> None:
     if octets[:4] in (b"\0\0\0\3", b"\0\0\0\4"):
         return  # Its rounds of key derivation cost what they are asked to cost: bounded by a test of its own.
@@ -176,6 +194,8 @@ TARGETS: Final[dict[str, Target]] = {
     "namespace": lambda octets: void(Namespace.read(octets)),
     "template": lambda octets: void(Template.read(octets)),
     "JSON value": _json,
+    "claims": _stable(_claims),
+    "signed claims": _stable(_token),
     **{f"{row.opcode.name} request": _body(row.request) for row in OPERATIONS.values()},
     **{f"{row.opcode.name} response": _body(row.response) for row in OPERATIONS.values()},
 }
@@ -212,6 +232,8 @@ def seeds(name: str) -> list[bytes]:
         "private key": [bytes.fromhex(vectors()["privateKeyFiles"][4]["fileHex"])],
         "pieces": [b"".join(bytes.fromhex(d["hex"]) for d in e["received"]) for e in vectors()["udpExchanges"]],
         "JSON value": [b'{"index":1,"type":"URL","data":{"format":"string","value":"x"},"ttl":86400}'],
+        "claims": [_CLAIMS],
+        "signed claims": [_TOKEN, Token.read(_TOKEN).to_json()],
         "namespace": [bytes.fromhex(entry["hex"]) for entry in data if entry["name"] == "HS_NAMESPACE"],
         "replication state": [
             b'{\n "301:0.NA/20.1000" = (\n{\n "last_timestamp" = "1"\n "last_txn_id" = "7"\n}\n)\n}\n'

@@ -57,7 +57,10 @@ class Action(Enum):
 
 @dataclass(frozen=True, slots=True)
 class JournalRow:
-    """One committed change: `number` from 1 without gaps, `date_ms` since 1970, never falling."""
+    """One committed change: `number` from 1 without gaps, `date_ms` since 1970, never falling.
+
+    The oldest rows may be gone (`PruneJournal`), the last one never.
+    """
 
     number: int
     action: Action
@@ -122,7 +125,43 @@ class SetMeta:
     octets: bytes
 
 
-Change = PutRecord | UpdateRecord | HomePrefix | UnhomePrefix | SetMeta
+@dataclass(frozen=True, slots=True)
+class CopyRecord:
+    """Have a record just as another server has it: spelling, values and timestamps; none where `values` is None.
+
+    Where it stands so already, nothing changes.
+    """
+
+    handle: bytes
+    values: bytes | None
+    who: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NoteMirror:
+    """A mirror was heard of: it has all changes up to `number`; None where it did not say.
+
+    `name` tells mirrors apart. So long as it is heard of, `PruneJournal` keeps what it has not yet. No journal row.
+    """
+
+    name: str
+    number: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class PruneJournal:
+    """Forget the oldest journal rows: those dated before `before_ms` (since 1970), at most `rows_max` of them.
+
+    Kept are, for each mirror heard of at or after `heard_since_ms`, the last row that it has and all behind it; and
+    always the last row that there was before this transaction. The outcome's `existed` says whether any was forgotten.
+    """
+
+    before_ms: int
+    heard_since_ms: int
+    rows_max: int = 10_000
+
+
+Change = PutRecord | UpdateRecord | CopyRecord | HomePrefix | UnhomePrefix | SetMeta | NoteMirror | PruneJournal
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,8 +213,19 @@ class StoreView(Protocol):
         """Up to `limit` handles that begin with `prefix` (folded), in the order of their keys, behind `after`."""
         ...
 
+    def records(self, *, after: bytes | None = None, limit: int, size_max: int) -> list[Record]:
+        """Up to `limit` records in the order of their keys, behind `after`; not many more octets than `size_max`.
+
+        At least one where there is one.
+        """
+        ...
+
     def journal(self, *, after: int = 0, limit: int) -> list[JournalRow]:
-        """Up to `limit` rows with a number above `after`, in order."""
+        """Up to `limit` rows with a number above `after`, in order; the oldest that is kept may be above it."""
+        ...
+
+    def last_number(self) -> int:
+        """The number of the last change, 0 where there was none."""
         ...
 
     def meta(self, name: bytes) -> bytes | None:

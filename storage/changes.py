@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from protocol.errors import HandleError, HandleExists, InvalidHandle, Malformed
 from protocol.identifier import ROOT_PREFIX_HANDLE, folded, full, is_prefix_handle, is_utf8
 from protocol.value_list import Span, spans
-from storage.base import Action, IfExists, Outcome, PutRecord, Record, UpdateRecord
+from storage.base import Action, CopyRecord, IfExists, Outcome, PutRecord, Record, UpdateRecord
 from storage.keys import PLAIN_KEY_SIZE_MAX, writable_key
 
 
@@ -24,10 +24,12 @@ class Decided:
 NOTHING = Decided()
 
 
-def decided(change: PutRecord | UpdateRecord, kept: Record | None) -> Decided:
+def decided(change: PutRecord | UpdateRecord | CopyRecord, kept: Record | None) -> Decided:
     """What the change does to the record that stands; a `HandleError` refuses it."""
     if isinstance(change, PutRecord):
         return put(change, kept)
+    if isinstance(change, CopyRecord):
+        return _copied(change, kept)
     wanted = change.decide(kept)
     if wanted is kept or wanted == kept:
         return NOTHING
@@ -45,6 +47,15 @@ def put(change: PutRecord, kept: Record | None) -> Decided:
         if change.if_exists is IfExists.KEEP:
             return NOTHING
     return _written(Record(change.handle, change.values), kept)
+
+
+def _copied(change: CopyRecord, kept: Record | None) -> Decided:
+    if change.values is None:
+        return NOTHING if kept is None else Decided(Action.DELETE)
+    wanted = Record(change.handle, change.values)
+    if wanted == kept:
+        return NOTHING
+    return Decided(Action.CREATE if kept is None else Action.UPDATE, wanted)
 
 
 def _written(wanted: Record, kept: Record | None) -> Decided:

@@ -45,6 +45,13 @@ def groups(number: int, rows: Iterable[tuple[Action, bytes, str]], *, date_ms: i
         yield row_key(number - 1), msgpack.packb([date_ms, name, *group])
 
 
+def cut_group(octets: bytes, rows: int) -> bytes:
+    """The group without its first `rows` rows, of which at least one stays: its key is that of the last."""
+    date_ms, who, *rest = msgpack.unpackb(octets)
+    cut: bytes = msgpack.packb([date_ms, who, *rest[2 * rows :]])
+    return cut
+
+
 def read_group(key: bytes, octets: bytes) -> list[JournalRow]:
     """The rows of a group, at least one; `StoreCorrupt` for octets that no group has."""
     try:

@@ -9,9 +9,12 @@ from protocol.identifier import folded, prefix_folded
 from storage.base import (
     Action,
     Change,
+    CopyRecord,
     HomePrefix,
     JournalRow,
+    NoteMirror,
     Outcome,
+    PruneJournal,
     PutRecord,
     Record,
     SetMeta,
@@ -21,6 +24,7 @@ from storage.base import (
 )
 from storage.changes import decided, homed_key, in_key_order
 from storage.keys import scan_start, storage_key, writable_key
+from storage.mirrors import MIRRORS, noted, prunable
 from storage.records import read_stored, stored
 
 
@@ -34,6 +38,7 @@ class MemoryStore:
         self._journal: list[JournalRow] = []
         self._homed: frozenset[bytes] = frozenset()
         self._meta: dict[bytes, bytes] = {}
+        self._number_before = 0  # The last number when the transaction began.
 
     @contextmanager
     def view(self) -> Iterator["MemoryStore"]:
@@ -75,10 +80,26 @@ class MemoryStore:
             place += 1
         return found
 
+    def records(self, *, after: bytes | None = None, limit: int, size_max: int) -> list[Record]:
+        """Records in key order behind a handle."""
+        place = 0 if after is None else bisect_right(self._keys, storage_key(after, case_sensitive=self.case_sensitive))
+        found: list[Record] = []
+        size = 0
+        while len(found) < limit and place < len(self._keys) and (not found or size < size_max):
+            key = self._keys[place]
+            found.append(read_stored(key, self._records[key]))
+            size += len(self._records[key])
+            place += 1
+        return found
+
     def journal(self, *, after: int = 0, limit: int) -> list[JournalRow]:
         """Rows behind a number."""
-        after = max(after, 0)
-        return self._journal[after : after + max(limit, 0)]
+        start = max(after + 1 - self._journal[0].number, 0) if self._journal else 0
+        return self._journal[start : start + max(limit, 0)]
+
+    def last_number(self) -> int:
+        """The number of the last change."""
+        return self._journal[-1].number if self._journal else 0
 
     def meta(self, name: bytes) -> bytes | None:
         """A named fact."""
@@ -92,7 +113,7 @@ class MemoryStore:
             records=len(self._records),
             journal_rows=rows,
             homed=len(self._homed),
-            last_number=rows,
+            last_number=self.last_number(),
             map_size=0,
             used_size=size,
             file_size=0,
@@ -113,6 +134,7 @@ class MemoryStore:
 
     def _applied(self, changes: Sequence[Change], now_ms: int) -> list[Outcome]:
         outcomes: list[Outcome] = []
+        self._number_before = self.last_number()
         for change in changes:
             try:
                 outcomes.append(self._apply(change, now_ms))
@@ -134,6 +156,11 @@ class MemoryStore:
             return Outcome()
         if isinstance(change, HomePrefix | UnhomePrefix):
             return self._home(change, now_ms)
+        if isinstance(change, NoteMirror):
+            self._meta[MIRRORS] = noted(self._meta.get(MIRRORS), change, now_ms=now_ms)
+            return Outcome()
+        if isinstance(change, PruneJournal):
+            return self._prune(change)
         return self._write(change, now_ms)
 
     def _home(self, change: HomePrefix | UnhomePrefix, now_ms: int) -> Outcome:
@@ -145,7 +172,19 @@ class MemoryStore:
         action = Action.HOME if isinstance(change, HomePrefix) else Action.UNHOME
         return Outcome(self._noted(action, key, now_ms, change.who), existed)
 
-    def _write(self, change: PutRecord | UpdateRecord, now_ms: int) -> Outcome:
+    def _prune(self, change: PruneJournal) -> Outcome:
+        through = prunable(
+            self._meta.get(MIRRORS), last_number=self._number_before, heard_since_ms=change.heard_since_ms
+        )
+        going = 0
+        for row in self._journal[: max(change.rows_max, 0)]:
+            if row.number > through or row.date_ms >= change.before_ms:
+                break
+            going += 1
+        del self._journal[:going]
+        return Outcome(existed=going > 0)
+
+    def _write(self, change: PutRecord | UpdateRecord | CopyRecord, now_ms: int) -> Outcome:
         key = writable_key(change.handle, case_sensitive=self.case_sensitive)
         octets = self._records.get(key)
         kept = None if octets is None else read_stored(key, octets)
@@ -163,6 +202,6 @@ class MemoryStore:
 
     def _noted(self, action: Action, handle: bytes, now_ms: int, who: str) -> int:
         last = self._journal[-1] if self._journal else None
-        number = len(self._journal) + 1
+        number = last.number + 1 if last else 1
         self._journal.append(JournalRow(number, action, handle, max(now_ms, last.date_ms if last else 0), who))
         return number

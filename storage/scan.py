@@ -5,7 +5,7 @@ from typing import Any
 from protocol import value_list
 from protocol.errors import HandleError
 from protocol.identifier import folded, prefix_folded
-from storage.base import JournalRow, StoreCorrupt
+from storage.base import JournalRow, Record, StoreCorrupt
 from storage.changes import homed_key
 from storage.journal import read_group, row_key
 from storage.keys import scan_start, storage_key
@@ -31,6 +31,23 @@ def handles_under(cursor: Any, prefix: bytes, *, after: bytes | None, limit: int
         if fold(handle).startswith(prefix):
             found.append(handle)
         if not cursor.next():
+            break
+    return found
+
+
+def records_behind(
+    cursor: Any, *, after: bytes | None, limit: int, size_max: int, case_sensitive: bool
+) -> list[Record]:
+    """Up to `limit` records in key order behind a handle, and no more octets than `size_max` and one record."""
+    behind = b"" if after is None else storage_key(after, case_sensitive=case_sensitive)
+    if limit <= 0 or not cursor.set_range(behind) or (cursor.key() == behind and not cursor.next()):
+        return []
+    found: list[Record] = []
+    size = 0
+    for key, octets in cursor.iternext():
+        found.append(read_stored(key, octets))
+        size += len(octets)
+        if len(found) >= limit or size >= size_max:
             break
     return found
 

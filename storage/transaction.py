@@ -1,12 +1,15 @@
 """One write transaction: changes and their journal rows together. Knows no engine, only what a transaction offers."""
 
-from typing import Any
+from typing import Any, Final
 
 from storage.base import (
     Action,
     Change,
+    CopyRecord,
     HomePrefix,
+    NoteMirror,
     Outcome,
+    PruneJournal,
     PutRecord,
     SetMeta,
     UnhomePrefix,
@@ -27,8 +30,12 @@ from storage.layout import (
     number_octets,
     read_number,
 )
+from storage.mirrors import MIRRORS, noted, prunable
 from storage.packing import Packing
+from storage.pruning import prune
 from storage.records import read_stored, stored
+
+MIRRORS_KEY: Final = FACT + MIRRORS
 
 
 class WriteTransaction:
@@ -47,6 +54,7 @@ class WriteTransaction:
         self.case_sensitive = case_sensitive
         meta = databases[META]
         self._last_number = read_number(transaction.get(LAST_NUMBER, db=meta))
+        self._now_ms = now_ms
         self._date_ms = max(now_ms, read_number(transaction.get(LAST_DATE, db=meta)))
         self._rows: list[tuple[Action, bytes, str]] = []
 
@@ -57,6 +65,11 @@ class WriteTransaction:
             return Outcome()
         if isinstance(change, HomePrefix | UnhomePrefix):
             return self._home(change)
+        if isinstance(change, NoteMirror):
+            self._note_mirror(change)
+            return Outcome()
+        if isinstance(change, PruneJournal):
+            return self._prune(change)
         return self._write(change)
 
     def _home(self, change: HomePrefix | UnhomePrefix) -> Outcome:
@@ -73,7 +86,18 @@ class WriteTransaction:
         action = Action.UNHOME if existed else Action.HOME
         return Outcome(self.note(action, key, change.who), existed)
 
-    def _write(self, change: PutRecord | UpdateRecord) -> Outcome:
+    def _note_mirror(self, change: NoteMirror) -> None:
+        meta = self.databases[META]
+        octets = noted(self.transaction.get(MIRRORS_KEY, db=meta), change, now_ms=self._now_ms)
+        self.transaction.put(MIRRORS_KEY, octets, db=meta)
+
+    def _prune(self, change: PruneJournal) -> Outcome:
+        mirrors = self.transaction.get(MIRRORS_KEY, db=self.databases[META])
+        through = prunable(mirrors, last_number=self._last_number, heard_since_ms=change.heard_since_ms)
+        cursor = self.transaction.cursor(self.databases[JOURNAL])
+        return Outcome(existed=prune(cursor, through=through, before_ms=change.before_ms, rows_max=change.rows_max))
+
+    def _write(self, change: PutRecord | UpdateRecord | CopyRecord) -> Outcome:
         key, handles = writable_key(change.handle, case_sensitive=self.case_sensitive), self.databases[HANDLES]
         octets = self.transaction.get(key, db=handles)
         kept = None if octets is None else read_stored(key, octets)

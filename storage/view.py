@@ -7,7 +7,7 @@ from storage.base import JournalRow, Record, StoreFacts
 from storage.keys import storage_key
 from storage.layout import FACT, GENERATION, HANDLES, HOMED, JOURNAL, LAST_NUMBER, META, read_number
 from storage.records import read_stored
-from storage.scan import handles_under, journal_rows, journal_size, problems
+from storage.scan import handles_under, journal_rows, journal_size, problems, records_behind
 
 
 class Sizes(NamedTuple):
@@ -86,6 +86,11 @@ class View:
         cursor = self._now.cursor(self._databases[HANDLES])
         return handles_under(cursor, prefix, after=after, limit=limit, case_sensitive=self._case_sensitive)
 
+    def records(self, *, after: bytes | None = None, limit: int, size_max: int) -> list[Record]:
+        """Up to `limit` records in key order behind `after`, of about `size_max` octets at most."""
+        cursor, fold = self._now.cursor(self._databases[HANDLES]), self._case_sensitive
+        return records_behind(cursor, after=after, limit=limit, size_max=size_max, case_sensitive=fold)
+
     def journal(self, *, after: int = 0, limit: int) -> list[JournalRow]:
         """Up to `limit` rows with a number above `after`."""
         return journal_rows(self._now.cursor(self._databases[JOURNAL]), after=after, limit=limit)
@@ -97,7 +102,7 @@ class View:
 
     def facts(self) -> StoreFacts:
         """Sizes and counts."""
-        sizes, databases, last_number = self._sizes(), self._databases, self._last_number()
+        sizes, databases, last_number = self._sizes(), self._databases, self.last_number()
         return StoreFacts(
             records=self._now.stat(databases[HANDLES])["entries"],
             journal_rows=journal_size(self._now.cursor(databases[JOURNAL]), last_number=last_number),
@@ -112,7 +117,8 @@ class View:
     def problems(self) -> list[str]:
         """What is wrong with the store, as sentences; empty where all is well. Reads everything."""
         cursors = {name: self._now.cursor(self._databases[name]) for name in self._databases}
-        return problems(cursors, last_number=self._last_number(), case_sensitive=self._case_sensitive)
+        return problems(cursors, last_number=self.last_number(), case_sensitive=self._case_sensitive)
 
-    def _last_number(self) -> int:
+    def last_number(self) -> int:
+        """The number of the last change, 0 where there was none."""
         return read_number(self._now.get(LAST_NUMBER, db=self._databases[META]))

@@ -13,9 +13,12 @@ from protocol.errors import ValuesNotFound
 from protocol.value import HandleValue, value_list
 from storage.base import (
     Change,
+    CopyRecord,
     HomePrefix,
     IfExists,
+    NoteMirror,
     Outcome,
+    PruneJournal,
     PutRecord,
     Record,
     SetMeta,
@@ -24,6 +27,7 @@ from storage.base import (
 )
 from storage.lmdb_store import LmdbStore
 from storage.memory import MemoryStore
+from storage.mirrors import MIRRORS
 
 LONG = b"88.100/" + b"L" * 500
 HANDLES = [b"88.100/A", b"88.100/a", b"88.100/B", b"88.1/A", b"0.NA/88.100", LONG + b"1", LONG + b"2",
@@ -73,7 +77,15 @@ updates = st.builds(
 )
 homes = st.one_of(st.builds(HomePrefix, prefixes), st.builds(UnhomePrefix, prefixes))
 metas = st.builds(SetMeta, st.sampled_from([b"one", b"two"]), st.binary(max_size=4))
-changes: st.SearchStrategy[Change] = st.one_of(puts, updates, homes, metas)
+copies = st.builds(CopyRecord, handles, st.one_of(st.none(), values))
+mirrors = st.builds(NoteMirror, st.sampled_from(["one", "two"]), st.one_of(st.none(), st.integers(0, 60)))
+prunes = st.builds(
+    PruneJournal,
+    before_ms=st.integers(900, 1_500),
+    heard_since_ms=st.integers(900, 1_500),
+    rows_max=st.sampled_from([0, 1, 3, 1_000]),
+)
+changes: st.SearchStrategy[Change] = st.one_of(puts, updates, copies, homes, metas, mirrors, prunes)
 
 
 def told(outcomes: list[Outcome]) -> list[tuple[int, bool, type | None]]:
@@ -147,7 +159,13 @@ class Agreement(RuleBasedStateMachine):
             assert mine.homed() == theirs.homed()
             assert mine.journal(limit=10_000) == theirs.journal(limit=10_000)
             assert mine.journal(after=2, limit=2) == theirs.journal(after=2, limit=2)
-            assert [mine.meta(name) for name in (b"one", b"two")] == [theirs.meta(name) for name in (b"one", b"two")]
+            facts_named = (b"one", b"two", MIRRORS)
+            assert [mine.meta(name) for name in facts_named] == [theirs.meta(name) for name in facts_named]
+            assert mine.last_number() == theirs.last_number()
+            for after in (None, *HANDLES):
+                for limit, size_max in ((100, 1 << 20), (3, 1 << 20), (100, 600), (0, 1)):
+                    page = mine.records(after=after, limit=limit, size_max=size_max)
+                    assert page == theirs.records(after=after, limit=limit, size_max=size_max)
             for prefix in (b"", b"88.100/", b"88.", LONG, b"Z"):
                 assert mine.handles(prefix, limit=100) == theirs.handles(prefix, limit=100)
             for after in HANDLES:

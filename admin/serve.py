@@ -1,6 +1,7 @@
 """Run a node from its configuration: lock, identity, sockets, workers, exit code. Decides nothing on the wire."""
 
 import asyncio
+import contextlib
 import gc
 import logging
 import os
@@ -15,14 +16,16 @@ from typing import Final
 
 import uvloop
 
-from admin import logs
+from admin import keeper, logs
 from admin.errors import ExitCode, Failure
-from admin.local_store import open_store
+from admin.local_store import now_ms, open_store
 from admin.setup.initialise import public_half
 from admin.systemd import notify
 from protocol.site import Site
-from protocol.trust.keys import public_key_octets
+from protocol.trust.keys import PrivateKey, from_pem, public_key_octets
 from resolver import counters
+from resolver.assembly import Parts
+from resolver.certificate import BadCertificate
 from resolver.clock import SystemClock
 from resolver.config import Config
 from resolver.config_units import Endpoint
@@ -30,12 +33,16 @@ from resolver.identity import Identity, refreshed
 from resolver.namespaces import BadNamespace, Namespaces
 from resolver.node import Node, Sockets
 from resolver.sockets import PortTaken, for_workers
-from resolver.workers import Supervisor
+from resolver.tls_listener import ServerTls
+from resolver.workers import Supervisor, on_reload
 from storage.locking import node_lock
+from storage.volatile import Volatile
+from storage.writer import Writer
 
 log = logging.getLogger(__name__)
 
 COUNTERS_FILE: Final = Path("run") / "counters"
+VOLATILE_FOLDER: Final = Path("run") / "volatile"
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -50,6 +57,9 @@ def serve(config: Config, *, announce: Callable[[str], None] | None = None) -> i
     logs.start(config.log.level, config.log.format)
     public_key = server_public_key(config.node.server_key)
     _expect_namespace(config)
+    private_key = _private_key(config)
+    _server_tls(config, private_key)
+    keeper.settings(config)
     with node_lock(config.node.data_dir):
         identity, case_sensitive = _identity(config, public_key)
         workers = config.worker_count()
@@ -58,16 +68,19 @@ def serve(config: Config, *, announce: Callable[[str], None] | None = None) -> i
             if getattr(config, section).listen:
                 log.warning("[%s] listen is configured and not served by this version", section)
         counters.create(counters_path(config), workers)
+        Volatile.create(config.node.data_dir / VOLATILE_FOLDER).close()
 
         def work(number: int, ready: Callable[[], None]) -> int:
-            return _work(config, number, identity, sockets[number], case_sensitive, ready)
+            if number == workers:
+                return keeper.keep(config, ready)
+            return _work(config, number, identity, sockets[number], case_sensitive, private_key, ready)
 
         def on_ready() -> None:
             line = _ready_line(sockets[0], workers, time.monotonic() - started)
             (announce or _announce)(line)
             notify(f"READY=1\nSTATUS={line}")
 
-        code = Supervisor(work, count=workers, on_ready=on_ready).run()
+        code = Supervisor(work, count=workers + keeper.is_wanted(config), on_ready=on_ready).run()
         notify("STOPPING=1")
     return ExitCode.OK if code == 0 else ExitCode.FAILED
 
@@ -79,6 +92,24 @@ def _expect_namespace(config: Config) -> None:
     except (BadNamespace, OSError) as error:
         why = f"{config.resolution.namespace}: {error}"
         raise Failure("the namespace cannot be used", why, "hnode config check", code=ExitCode.CONFIG) from error
+
+
+def _private_key(config: Config) -> PrivateKey:
+    """The node's private key; `server_public_key` has found it good."""
+    key = from_pem(config.node.server_key.read_bytes())
+    if not isinstance(key, PrivateKey):
+        raise Failure("the server key cannot be used", f"{config.node.server_key} holds no private key", "hnode init")
+    return key
+
+
+def _server_tls(config: Config, key: PrivateKey) -> ServerTls | None:
+    """TLS of this process; a `Failure` where it cannot be spoken with what is configured. None without a listener."""
+    if not config.tls.listen:
+        return None
+    try:
+        return ServerTls(config.tls, key, now_s=time.time)
+    except BadCertificate as error:
+        raise Failure("TLS cannot be served", str(error), error.then, code=ExitCode.CONFIG) from error
 
 
 def server_public_key(path: Path) -> bytes:
@@ -118,14 +149,15 @@ def _bound(config: Config, workers: int) -> list[Sockets]:
             receive_buffer=config.udp.recv_buffer,
         )
         tcp = for_workers(config.tcp.listen, socket.SOCK_STREAM, section="tcp", workers=workers)
+        tls = for_workers(config.tls.listen, socket.SOCK_STREAM, section="tls", workers=workers)
     except PortTaken as error:
         raise Failure("the node cannot start", str(error), "hnode doctor") from error
-    return [Sockets(udp=udp[number], tcp=tcp[number]) for number in range(workers)]
+    return [Sockets(udp=udp[number], tcp=tcp[number], tls=tls[number]) for number in range(workers)]
 
 
 def _ready_line(sockets: Sockets, workers: int, seconds: float) -> str:
     parts = ["ready"]
-    for name, group in (("udp", sockets.udp), ("tcp", sockets.tcp)):
+    for name, group in (("udp", sockets.udp), ("tcp", sockets.tcp), ("tls", sockets.tls)):
         parts += [f"{name} {Endpoint(*sock.getsockname()[:2])}" for sock in group]
     if sockets.udp:
         granted = min(sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2 for sock in sockets.udp)
@@ -143,30 +175,38 @@ def _work(
     identity: Identity,
     sockets: Sockets,
     case_sensitive: bool,
+    private_key: PrivateKey,
     ready: Callable[[], None],
 ) -> int:
     """The life of one worker process."""
-    store = open_store(config, read_only=True)  # Opening to read waits for no writer, however slow.
-    try:
-        node = Node(
-            config,
+    clock = SystemClock()
+    with contextlib.ExitStack() as stack:
+        store = stack.enter_context(open_store(config))
+        volatile = stack.enter_context(contextlib.closing(Volatile(config.node.data_dir / VOLATILE_FOLDER)))
+        writer = stack.enter_context(contextlib.closing(Writer(store, now_ms)))
+        parts = Parts(
             store=store,
+            writer=writer,
+            volatile=volatile,
             site=Site.from_bytes(identity.site),
-            sockets=sockets,
-            counters=counters.block(counters_path(config), number),
-            clock=SystemClock(),
+            private_key=private_key,
             case_sensitive=case_sensitive,
+            counters=counters.block(counters_path(config), number),
+            clock=clock,
         )
+        tls = _server_tls(config, private_key)
+        node = Node(config, parts, sockets, tls=tls)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_until_stopped(node, ready))
-    finally:
-        store.close()
+            runner.run(_until_stopped(node, ready, tls))
     return 0
 
 
-async def _until_stopped(node: Node, ready: Callable[[], None]) -> None:
+async def _until_stopped(node: Node, ready: Callable[[], None], tls: ServerTls | None) -> None:
     stopped = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stopped.set)
+    if tls is not None:
+        on_reload(loop, tls.reload)
     await node.start()
     gc.collect()
     gc.freeze()  # What stands now stands until the end: no collection has to look at it again.

@@ -15,7 +15,7 @@ from protocol.requests import Body, ResolutionRequest
 from protocol.responses import ReferralResponse, StoredValuesResponse
 from protocol.site import Site
 from protocol.value import HandleValue, read_values
-from protocol.version import V_OWN_CODES, Version
+from protocol.version import V_OWN_CODES, V_PREFIX_REFERRALS, Version
 from protocol.wire import Reader
 from resolver.namespaces import Namespaces
 from storage.base import StoreView
@@ -26,10 +26,16 @@ _DELEGATION_TYPES: Final = frozenset((b"HS_SITE.PREFIX", b"HS_NA_DELEGATE", b"HS
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """An outcome that is no refusal: success, a referral or (without a body) the wish for proof."""
+    """An outcome that is no refusal: success, a referral or (without a body) the wish for proof.
+
+    `overwrote`: something that stood was replaced. `suggested` is the version that a reply suggests, where it is not
+    our newest.
+    """
 
     code: ResponseCode
     body: Body | None = None
+    overwrote: bool = False
+    suggested: Version | None = None
 
 
 CHALLENGE: Final = Said(ResponseCode.AUTHENTICATION_NEEDED)
@@ -83,30 +89,46 @@ class Authority:
         name = checked(request.handle)
         if identifier.folded(name) == STATUS_HANDLE:
             return self._status(flags)
+        found = self.found(view, name, flags=flags, version=version)
+        return found if isinstance(found, Said) else selected(found, request, flags=flags)
+
+    def found(self, view: StoreView, name: bytes, *, flags: int, version: Version) -> bytes | Said:
+        """The whole value list of a full handle, stored or computed, or a referral; a `HandleError` is a refusal."""
         self._expect_responsible(view, name)
         record = view.get(name)
         if record is not None:
-            values = record.values
-        else:
-            referral = self._referral(view, name, flags=flags, version=version)
-            if referral is not None:
-                return referral
-            computed = self._namespaces.values_of(view, name)
-            if computed is None:
-                raise HandleNotFound(f"{name!r} does not exist")
-            values = computed
-        return selected(values, request, flags=flags)
+            return record.values
+        referral = self._referral(view, name, flags=flags, version=version)
+        if referral is not None:
+            return referral
+        computed = self._namespaces.values_of(view, name)
+        if computed is None:
+            raise HandleNotFound(f"{name!r} does not exist")
+        return computed
+
+    def elsewhere(
+        self, view: StoreView, name: bytes, *, flags: int, version: Version, or_stored: bool = False
+    ) -> Said | None:
+        """Who does an administrator's operation on a full handle, or None where it is done here.
+
+        `NotResponsible` where the handle is not kept here; `or_stored` lets a record of a prefix that is homed no
+        longer count as kept. Clients below 2.10 are not referred (spec, resolution: sections 6.1 and 6.2).
+        """
+        self._expect_responsible(view, name, or_stored=or_stored)
+        if not version.at_least(V_PREFIX_REFERRALS) or view.get(name) is not None:
+            return None
+        return self._referral(view, name, flags=flags, version=version)
 
     def _status(self, flags: int) -> Said:
         if flags & PUBLIC_ONLY:  # Its values are for server administrators alone.
             raise ValuesNotFound("the status handle has no public values")
         return CHALLENGE
 
-    def _expect_responsible(self, view: StoreView, name: bytes) -> None:
+    def _expect_responsible(self, view: StoreView, name: bytes, *, or_stored: bool = False) -> None:
         servers = len(self._site.servers)
         if servers > 1 and identifier.server_of(name, self._site.hash_option, servers) != self._server_number:
             raise NotResponsible(f"{name!r} hashes to another server", told="Request was hashed incorrectly")
-        if not is_served(name, view.homed()):
+        if not is_served(name, view.homed()) and not (or_stored and view.get(name) is not None):
             raise NotResponsible(f"the prefix of {name!r} is not homed", told="That prefix doesn't live here")
 
     def _referral(self, view: StoreView, name: bytes, *, flags: int, version: Version) -> Said | None:

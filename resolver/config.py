@@ -90,6 +90,12 @@ def _delimiter(value: object) -> str:
     return value
 
 
+def _place(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is no text like 192.0.2.1:2641")
+    return "{}:{}".format(*units.place(value)) if value else ""
+
+
 def _octets(low: int, high: int) -> PlainValidator:
     return _within(units.size, units.size_text, low, high)
 
@@ -166,6 +172,19 @@ class TcpSection(Section):
     )
 
 
+class TlsSection(Section):
+    """The Handle protocol over TCP inside TLS, on ports of its own; the limits are those of [tcp]."""
+
+    listen: Endpoints = _key((), description="addresses and ports; empty for none, and the site record names none")
+    cert: Annotated[Path | None, PlainValidator(_path), _AS_PATH] = _key(
+        "", description="certificate and what vouches for it, PEM; empty: made of the server key, which clients know"
+    )
+    key: Annotated[Path | None, PlainValidator(_path), _AS_PATH] = _key(
+        "", description="the certificate's private key, PEM without a passphrase, mode 0600 or 0640"
+    )
+    min_version: Literal["1.2", "1.3"] = _key("1.2", description="the oldest TLS that is spoken: 1.2 or 1.3")
+
+
 class HttpSection(Section):
     """The public JSON API."""
 
@@ -233,6 +252,35 @@ class ResolutionSection(Section):
     )
 
 
+class ReplicationSection(Section):
+    """Copies of the store: who may take one from here, or whose copy this node is."""
+
+    role: Literal["primary", "mirror"] = _key(
+        "primary", description="mirror: this node copies another one, and takes no changes from clients"
+    )
+    admins: References = _key((), description='keys of mirrors that may copy this node, "index:handle"')
+    journal_age: Annotated[float, _seconds(0, 100 * 365 * 86_400), _AS_DURATION] = _key(
+        "0s", description="changes older than this are forgotten, unless a mirror still needs them; 0s keeps them all"
+    )
+    mirror_grace: Annotated[float, _seconds(60, 100 * 365 * 86_400), _AS_DURATION] = _key(
+        "30d", description="changes are kept for a mirror until nothing was heard of it for this time"
+    )
+    source: Annotated[str, PlainValidator(_place)] = _key("", description="host:port of the node that a mirror copies")
+    source_site: Annotated[Path | None, PlainValidator(_path), _AS_PATH] = _key(
+        "", description="file with its site record, binary or JSON (siteinfo.bin, siteinfo.json)"
+    )
+    source_key: Annotated[Path | None, PlainValidator(_path), _AS_PATH] = _key(
+        "", description="file with its public key, PEM or pubkey.bin, where there is no site record"
+    )
+    key: Annotated[Path | None, PlainValidator(_path), _AS_PATH] = _key(
+        "", description="the mirror's private key, PEM; for the node's user alone (mode 0600)"
+    )
+    identity: References = _key((), description='what the source knows that key as, one "index:handle"')
+    interval: Annotated[float, _seconds(0.1, 86_400), _AS_DURATION] = _key(
+        "30s", description="how often a mirror asks for changes"
+    )
+
+
 class LogSection(Section):
     """What the node tells."""
 
@@ -246,12 +294,14 @@ class Config(Section):
     node: NodeSection = NodeSection()
     udp: UdpSection = UdpSection()
     tcp: TcpSection = TcpSection()
+    tls: TlsSection = TlsSection()
     http: HttpSection = HttpSection()
     admin: AdminSection = AdminSection()
     store: StoreSection = StoreSection()
     auth: AuthSection = AuthSection()
     limits: LimitsSection = LimitsSection()
     resolution: ResolutionSection = ResolutionSection()
+    replication: ReplicationSection = ReplicationSection()
     log: LogSection = LogSection()
 
     def worker_count(self) -> int:
@@ -269,12 +319,14 @@ SECTIONS: Final[Mapping[str, type[Section]]] = MappingProxyType(
         "node": NodeSection,
         "udp": UdpSection,
         "tcp": TcpSection,
+        "tls": TlsSection,
         "http": HttpSection,
         "admin": AdminSection,
         "store": StoreSection,
         "auth": AuthSection,
         "limits": LimitsSection,
         "resolution": ResolutionSection,
+        "replication": ReplicationSection,
         "log": LogSection,
     }
 )

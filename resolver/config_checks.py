@@ -45,7 +45,7 @@ def _twice(sections: Sections, name: str) -> _Found:
 def _one_tcp_port_each(sections: Sections) -> _Found:
     """Two services of TCP at one port."""
     taken: list[tuple[str, Endpoint]] = []
-    for name in ("tcp", "http", "admin"):
+    for name in ("tcp", "tls", "http", "admin"):
         for position, endpoint in enumerate(sections[name].listen):
             for other, stands in taken:
                 if other != name and endpoint.overlaps(stands):
@@ -56,6 +56,14 @@ def _one_tcp_port_each(sections: Sections) -> _Found:
 def _some_listener(sections: Sections) -> _Found:
     if not sections["udp"].listen and not sections["tcp"].listen:
         yield "udp.listen", "neither UDP nor TCP has a listener", 'listen = ["0.0.0.0:2641"]'
+
+
+def _certificate_has_its_key(sections: Sections) -> _Found:
+    tls = sections["tls"]
+    if tls.cert and not tls.key:
+        yield "tls.cert", "a certificate without its private key", 'name it: key = "keys/tls.key"', "tls.key"
+    if tls.key and not tls.cert:
+        yield "tls.key", "a private key without its certificate", 'name it: cert = "keys/tls.pem"', "tls.cert"
 
 
 def _admin_is_private(sections: Sections) -> _Found:
@@ -87,12 +95,36 @@ def _values_fit(sections: Sections) -> _Found:
         yield "limits.value_bytes", said, "lower [limits] value_bytes", "tcp.max_message"
 
 
+def _mirror_is_whole(sections: Sections) -> _Found:
+    """A mirror needs to know whom it copies, how to know it, and who itself is; a primary none of it."""
+    found = sections["replication"]
+    if found.role != "mirror":
+        if found.source:
+            yield "replication.source", "only a mirror copies another node", 'role = "mirror"', "replication.role"
+        return
+    needed = {"source": "192.0.2.1:2641", "key": "keys/replication.pem", "identity": "300:0.NA/88.100"}
+    for name, example in needed.items():
+        if not getattr(found, name):
+            yield f"replication.{name}", f"a mirror needs {name}", f'{name} = "{example}"', "replication.role"
+    if len(found.identity) > 1:
+        said = f"a mirror is known as one key, not as {len(found.identity)}"
+        yield "replication.identity", said, "leave one"
+    if not found.source_site and not found.source_key:
+        said = "a mirror that does not know its source's key would believe anybody"
+        yield "replication.source_site", said, 'source_site = "source-siteinfo.bin"', "replication.role"
+    if found.source_site and found.source_key:
+        said = "the site record tells the source's key already"
+        yield "replication.source_key", said, "leave source_key out", "replication.source_site"
+
+
 _CHECKS: Final[Sequence[tuple[tuple[str, ...], Callable[[Sections], _Found]]]] = (
-    *(((name,), partial(_twice, name=name)) for name in ("udp", "tcp", "http", "admin")),
+    *(((name,), partial(_twice, name=name)) for name in ("udp", "tcp", "tls", "http", "admin")),
     (("udp", "tcp"), _some_listener),
-    (("tcp", "http", "admin"), _one_tcp_port_each),
+    (("tcp", "tls", "http", "admin"), _one_tcp_port_each),
+    (("tls",), _certificate_has_its_key),
     (("admin",), _admin_is_private),
     (("store",), _sizes_fit),
     (("tcp",), _connections_fit),
     (("limits", "tcp"), _values_fit),
+    (("replication",), _mirror_is_whole),
 )

@@ -28,6 +28,8 @@ VARIABLES: Final = "HNODE_"
 _FILE: Final = "_FILE"
 _SIZE_MAX: Final = 1 << 20  # Octets of a configuration or of a secret's file: real ones have a few thousand.
 _OTHERS_MASK: Final = 0o077  # Any right of group and others.
+TLS_KEY_SHUT: Final = 0o027
+"""Rights that nobody has on a certificate's key: the tools that renew it share it with us by a group that reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +221,7 @@ def _near(name: str, known: Mapping[str, object]) -> str:
 
 def file_problems(loaded: LoadedConfig) -> list[Problem]:
     """What is wrong with the files that a configuration names: missing, or a private key that others may read."""
-    problems: list[Problem] = []
+    problems: list[Problem] = _certificate_problems(loaded)
     key, origin = loaded.config.node.server_key, loaded.origins["node.server_key"]
     try:
         mode = stat.S_IMODE(key.stat().st_mode)
@@ -241,3 +243,21 @@ def file_problems(loaded: LoadedConfig) -> list[Problem]:
                 said = f"{namespace} has {size} octets, at most {NAMESPACE_SIZE_MAX} are read"
                 problems.append(Problem("resolution.namespace", said, "", origin))
     return problems
+
+
+def _certificate_problems(loaded: LoadedConfig) -> list[Problem]:
+    """What is wrong with the files of [tls], as far as the file system tells; `resolver.certificate` reads them."""
+    found = []
+    for name, shut in (("cert", 0), ("key", TLS_KEY_SHUT)):
+        path, key = getattr(loaded.config.tls, name), f"tls.{name}"
+        if path is None:
+            continue
+        try:
+            mode = stat.S_IMODE(path.stat().st_mode)
+        except OSError as error:
+            found.append(Problem(key, f"{path}: {error.strerror}", f"ls -l {path}", loaded.origins[key]))
+        else:
+            if mode & shut:
+                said = f"{path} has mode {mode:04o}: others may use this private key"
+                found.append(Problem(key, said, f"chmod 640 {path}", loaded.origins[key]))
+    return found

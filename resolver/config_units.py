@@ -18,6 +18,7 @@ _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZE: Final = re.compile(r"([0-9]+)\s*(B|KiB|MiB|GiB|TiB)?", re.ASCII)
 _OCTETS: Final = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 _RATE: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*/\s*(s|m)", re.ASCII)
+_HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,252})", re.ASCII)
 _DIGITS_MAX: Final = 20  # Longer numbers are no quantity of anything here, and Python refuses far longer ones badly.
 _INDEX_MAX: Final = 2**31 - 1  # An index is a signed number of four octets.
 
@@ -85,6 +86,23 @@ def address(value: object) -> str:
     if found.is_unspecified or found.is_multicast or zone is not None:
         raise ValueError(f"{value!r} is no address that a client can ask")
     return str(found)
+
+
+def place(value: str) -> tuple[str, int]:
+    """Host and port of a server that is asked, from `192.0.2.1:2641`, `[2001:db8::1]:2641` or `node.example.org:2641`.
+
+    An address of IPv6 keeps its brackets.
+    """
+    host, colon, port = value.strip().rpartition(":")
+    if not colon or not port.isascii() or not port.isdecimal() or len(port) > _DIGITS_MAX:
+        raise ValueError(f"{value!r} has no port: write host:2641")
+    if not 1 <= int(port) <= 65535:
+        raise ValueError(f"port {port} is not between 1 and 65535")
+    if ":" in host or host.startswith("["):
+        return f"[{Endpoint.of(f'{host}:{port}').host}]", int(port)
+    if not _HOST.fullmatch(host):
+        raise ValueError(f"{host!r} is no name or address of a host")
+    return host, int(port)
 
 
 def duration(value: object) -> float:

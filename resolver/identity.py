@@ -97,7 +97,8 @@ def site_of(config: Config, public_key: bytes, *, serial: int) -> Site:
         public_key=public_key,
         interfaces=tuple(interfaces),
     )
-    return Site(serial=serial, flags=PRIMARY, attributes=((b"desc", config.node.name.encode()),), servers=(server,))
+    flags = PRIMARY if config.replication.role == "primary" else 0
+    return Site(serial=serial, flags=flags, attributes=((b"desc", config.node.name.encode()),), servers=(server,))
 
 
 def published_address(config: Config) -> str:
@@ -141,6 +142,8 @@ def refreshed(store: HandleStore, config: Config, public_key: bytes, *, now_s: i
     site = site_of(config, public_key, serial=serial_after(old.serial)).to_bytes()
     now = replace(kept, site=site, public_key=public_key)
     changes: list[Change] = [identity_change(now)]
+    if config.replication.role == "mirror":
+        homed = []  # A mirror's records are its source's.
     for handle in homed:
         changes.append(UpdateRecord(handle, _with_site(kept.site, site, now_s), WHO))
     store.apply(changes, now_ms=now_s * 1000)

@@ -3,25 +3,19 @@
 import asyncio
 import logging
 import os
-import secrets
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from protocol.identifier import folded, prefix_folded
-from protocol.site import Site
 from resolver.admission import Admission
-from resolver.authority import Authority
-from resolver.clock import Clock
+from resolver.assembly import Parts, service
 from resolver.config import Config
-from resolver.counters import FLUSH_S, Counter, Counters
-from resolver.engine import Engine
-from resolver.namespaces import Namespaces
-from resolver.service import Service
+from resolver.counters import FLUSH_S, Counter
+from resolver.signing import Pool
 from resolver.tcp_server import TcpLimits, TcpServer
+from resolver.tls_listener import ServerTls
 from resolver.udp_server import UdpServer
-from storage.base import HandleStore
 
 log = logging.getLogger(__name__)
 
@@ -35,39 +29,19 @@ class Sockets:
 
     udp: Sequence[socket.socket]
     tcp: Sequence[socket.socket]
+    tls: Sequence[socket.socket] = ()
 
 
 class Node:
-    """Everything that answers in one process. The store, the sockets and the clock are given and not closed here."""
+    """Everything that answers in one process. What `parts` hold and the sockets are given and not closed here."""
 
-    def __init__(
-        self,
-        config: Config,
-        *,
-        store: HandleStore,
-        site: Site,
-        sockets: Sockets,
-        counters: Counters,
-        clock: Clock,
-        case_sensitive: bool,
-    ) -> None:
+    def __init__(self, config: Config, parts: Parts, sockets: Sockets, *, tls: ServerTls | None = None) -> None:
+        counters, clock = parts.counters, parts.clock
         self._counters = counters
         self._showing: asyncio.TimerHandle | None = None
         self._clock = clock
-        namespaces = Namespaces(
-            delimiter=config.resolution.template_delimiter,
-            namespace=config.namespace_xml(),
-            case_sensitive=case_sensitive,
-        )
-        authority = Authority(namespaces=namespaces, site=site)
-        engine = Engine(authority=authority, site=site, random_octets=secrets.token_bytes)
-        service = Service(
-            engine=engine,
-            store=store,
-            site=site,
-            counters=counters,
-            fold=prefix_folded if case_sensitive else folded,
-        )
+        self._pool = Pool()
+        answering = service(config, parts, self._pool)
         admission = Admission(
             # A forged source comes by every port, and so to every worker: each may give its share of the limit.
             rate_per_s=config.limits.udp_per_source / config.worker_count(),
@@ -78,7 +52,7 @@ class Node:
         self._udp = [
             UdpServer(
                 sock,
-                service=service,
+                service=answering,
                 admission=admission,
                 counters=counters,
                 clock=clock,
@@ -93,8 +67,11 @@ class Node:
             message_timeout_s=config.tcp.message_timeout,
             message_size_max=config.tcp.max_message,
         )
+        assert tls is not None or not sockets.tls
+        listeners = [*((sock, None) for sock in sockets.tcp), *((sock, tls) for sock in sockets.tls)]
         self._tcp = [
-            TcpServer(sock, service=service, limits=limits, counters=counters, clock=clock) for sock in sockets.tcp
+            TcpServer(sock, service=answering, limits=limits, counters=counters, clock=clock, tls=around)
+            for sock, around in listeners
         ]
 
     async def start(self) -> None:
@@ -118,6 +95,7 @@ class Node:
         for udp in self._udp:
             udp.stop(loop)
         await asyncio.gather(*(tcp.stop(DRAIN_S) for tcp in self._tcp))
+        self._pool.close()
         if self._showing is not None:
             self._showing.cancel()
         self._counters.flush()

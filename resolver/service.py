@@ -23,7 +23,10 @@ from protocol.limits import ENVELOPE_SIZE, HEADER_SIZE, MESSAGE_SIZE_MAX
 from protocol.site import Site
 from protocol.version import NEWEST
 from resolver.counters import Counter, Counters
-from resolver.engine import Answer, Engine, expiration, failure
+from resolver.engine import Engine
+from resolver.peer import Peer
+from resolver.pending import Pending
+from resolver.replies import Answer, expiration, failure
 from storage.base import HandleStore, StoreError, StoreView
 from storage.keys import PLAIN_KEY_SIZE_MAX
 from storage.records import PLAIN_PUBLIC_HEAD, public_values
@@ -67,7 +70,7 @@ _BEGINS: Final = {
 }
 """Suggested version and no session → how the reply begins: its version, ours, and no session."""
 
-_COUNTED: Final = {
+_COUNTED: Final[dict[int, Counter]] = {
     ResponseCode.SUCCESS: Counter.ANSWERED_SUCCESS,
     ResponseCode.HANDLE_NOT_FOUND: Counter.ANSWERED_NOT_FOUND,
     ResponseCode.VALUES_NOT_FOUND: Counter.ANSWERED_NOT_FOUND,
@@ -90,8 +93,11 @@ NOT_UNDERSTOOD: Final = frozenset(
 
 Whole = Callable[[int, bytes], bytes | None]
 
-Reply = bytes | Answer | None
-"""Octets of a success; else the answer with its code, or None where silence is right."""
+Reply = bytes | Answer | Pending | None
+"""Octets of a success; else the answer with its code, one to come, or None where silence is right."""
+
+PeerOf = Callable[[int], Peer]
+"""Who sent the message at a place of the batch."""
 
 
 def as_it_came(_: int, octets: bytes) -> bytes:
@@ -105,7 +111,7 @@ class Service:
     def __init__(
         self, *, engine: Engine, store: HandleStore, site: Site, counters: Counters, fold: Callable[[bytes], bytes]
     ) -> None:
-        self._engine = engine
+        self.engine = engine
         self._store = store
         self._counters = counters
         self._fold = fold
@@ -115,7 +121,7 @@ class Service:
         self._homed: frozenset[bytes] = frozenset()
         self._prefixes: frozenset[bytes] = frozenset()
 
-    def answers(self, messages: Sequence[bytes], *, admin: bool, now_s: int, whole: Whole = as_it_came) -> list[Reply]:
+    def answers(self, messages: Sequence[bytes], *, peer: PeerOf, now_s: int, whole: Whole = as_it_came) -> list[Reply]:
         """The reply to each message, in order. Never raises.
 
         `whole` gives the whole message of one that is no plain question, or None where it is a piece of one that is not
@@ -129,7 +135,7 @@ class Service:
                 for position in others:
                     octets = whole(position, messages[position])
                     if octets is not None:
-                        replies[position] = self._answer_other(octets, view, admin=admin, now_s=now_s)
+                        replies[position] = self._answer_other(octets, view, peer(position), now_s)
         except StoreError:
             log.exception("the store cannot be read")
             self._counters.add(Counter.FAULTS)
@@ -147,15 +153,19 @@ class Service:
                 frozenset(handle[_PREFIX_AT:] for handle in homed) - _COMPUTED if self._is_alone else frozenset()
             )
 
-    def _answer_other(self, octets: bytes, view: StoreView, *, admin: bool, now_s: int) -> Answer | None:
-        answer = self._engine.answer(octets, view, admin=admin, now_s=now_s)
-        if answer is None:
-            return None
-        self._counters.add(_COUNTED.get(answer.code, Counter.ANSWERED_OTHER))
+    def _answer_other(self, octets: bytes, view: StoreView, peer: Peer, now_s: int) -> Answer | Pending | None:
+        answer = self.engine.answer(octets, view, peer=peer, now_s=now_s)
+        if answer is None or isinstance(answer, Pending):
+            return answer
+        self.count(answer.code)
         if len(answer.octets) - ENVELOPE_SIZE <= MESSAGE_SIZE_MAX:
             return answer
         # No client could read it for its size: an error says what to do instead.
         return failure(octets, "Record too large for one message: ask for single indexes or types", now_s=now_s)
+
+    def count(self, code: int) -> None:
+        """Count a reply of that code."""
+        self._counters.add(_COUNTED.get(code, Counter.ANSWERED_OTHER))
 
     def _answer_plain(
         self, messages: Sequence[bytes], replies: list[Reply], lookup: Callable[[bytes], bytes | None], now_s: int

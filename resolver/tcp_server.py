@@ -18,13 +18,17 @@ from protocol.framing import Framer, MessageTooLong
 from protocol.limits import ENVELOPE_SIZE
 from resolver.clock import Clock
 from resolver.counters import Counter, Counters
-from resolver.engine import refusal_of_frame
+from resolver.peer import Peer
+from resolver.pending import Pending, Secure
+from resolver.replies import Answer, refusal_of_frame
 from resolver.service import Service
 from resolver.sockets import BACKLOG
+from resolver.tls_listener import ServerTls
 
 log = logging.getLogger(__name__)
 
 BATCH_MAX: Final = 4  # Messages of a connection that share a transaction: their answers may be large, and all wait.
+WAITING_MAX: Final = 64  # Messages that wait behind an answer that takes time: beyond, nothing more is read.
 UNREAD_MAX: Final = 262_144  # Octets that a client has not taken: beyond, none of its questions is looked at.
 FLAGS_AT: Final = ENVELOPE_SIZE + 8  # Where a message has the first octet of its flags.
 KEEP: Final = KEEP_CONNECTION >> 24
@@ -47,9 +51,18 @@ class TcpServer:
     """The listening socket and the connections of one worker."""
 
     def __init__(
-        self, sock: socket.socket, *, service: Service, limits: TcpLimits, counters: Counters, clock: Clock
+        self,
+        sock: socket.socket,
+        *,
+        service: Service,
+        limits: TcpLimits,
+        counters: Counters,
+        clock: Clock,
+        tls: ServerTls | None = None,
     ) -> None:
         self._socket = sock
+        self._tls = tls
+        self.is_secure = tls is not None
         self.service = service
         self.limits = limits
         self.counters = counters
@@ -71,8 +84,12 @@ class TcpServer:
     async def start(self) -> None:
         """Begin to accept."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: Connection(self), sock=self._socket.dup(), backlog=BACKLOG)
+        self._server = await loop.create_server(self._connection, sock=self._socket.dup(), backlog=BACKLOG)
         self._ticks = loop.call_later(TICK_S, self._tick, loop)
+
+    def _connection(self) -> asyncio.Protocol:
+        connection = Connection(self)
+        return connection if self._tls is None else self._tls.wrapped(connection)
 
     def admitted(self, connection: "Connection", source: str) -> bool:
         """Whether there is room for one more connection, in all and of its source; it is counted if so."""
@@ -125,6 +142,11 @@ def source_of(host: str) -> str:
     return str(ip_network((host.partition("%")[0], IPV6_HOST_PREFIX), strict=False))
 
 
+def octets_of(reply: bytes | Answer) -> bytes:
+    """What to send."""
+    return reply if isinstance(reply, bytes) else reply.octets
+
+
 class Connection(asyncio.Protocol):
     """One client. Its deadline is that of what it is doing: being silent, sending a message, taking an answer."""
 
@@ -142,12 +164,16 @@ class Connection(asyncio.Protocol):
         self._ending = False
         self._draining = False
         self._admitted = False
+        self._peer = Peer("", admin=True, is_connection=True, is_secure=server.is_secure)
+        self._task: asyncio.Task[None] | None = None  # Sends an answer that takes time; what is asked behind it waits.
+        self._can_write = asyncio.Event()
+        self._can_write.set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection, or end it at once where there is no room."""
         self._transport = cast(asyncio.Transport, transport)
         peer = transport.get_extra_info("peername")
-        self._source = source_of(peer[0]) if peer else ""
+        self._source = self._peer.source = source_of(peer[0]) if peer else ""
         self._admitted = self._server.admitted(self, self._source)
         if not self._admitted:
             self._transport.abort()
@@ -157,22 +183,24 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget it."""
+        if self._task is not None:
+            self._task.cancel()
         if self._admitted:
             self._server.released(self, self._source)
 
     def eof_received(self) -> bool:
         """The client sends no more; what it asked is answered, then the connection ends."""
         self._ending = True
-        return bool(self._waiting)
+        return bool(self._waiting) or self._task is not None
 
     def data_received(self, data: bytes) -> None:
         """Octets have come: answer the messages they complete."""
         if self._ending or not self._admitted:
             return
         framer = self._framer
-        if framer.is_whole(data) and not self._waiting and not self._blocked:
+        if framer.is_whole(data) and not self._waiting and not self._is_held:
             self._answer_one(data)  # What a kept connection brings: a question, and after its answer the next.
-            if not self._blocked:
+            if not self._is_held:
                 self._deadline = self._server.now + self._idle_timeout_s
             return
         framer.feed(data)
@@ -180,7 +208,7 @@ class Connection(asyncio.Protocol):
             frames = framer.frames()
             if frames:
                 self._in_message = False  # A message has ended; what is left over belongs to the next.
-                if self._waiting or self._blocked or len(frames) > BATCH_MAX:
+                if self._waiting or self._is_held or len(frames) > BATCH_MAX:
                     self._waiting.extend(frames)
                     self._answer_waiting()
                 else:
@@ -192,22 +220,32 @@ class Connection(asyncio.Protocol):
             return
         self._set_deadline()
 
+    @property
+    def _is_held(self) -> bool:
+        """Whether what was asked must wait: for the client to take its answers, or for an answer that takes time."""
+        return self._blocked or self._task is not None
+
     def _answer_waiting(self) -> None:
         transport = self._transport
         assert transport is not None
-        while self._waiting and not self._blocked and not transport.is_closing():
+        while self._waiting and not self._is_held and not transport.is_closing():
             self._answer([self._waiting.popleft() for _ in range(min(BATCH_MAX, len(self._waiting)))])
-        if self._ending and not self._waiting and not transport.is_closing():
+        if self._ending and not self._waiting and self._task is None and not transport.is_closing():
             transport.close()
+        elif len(self._waiting) > WAITING_MAX and not transport.is_closing():
+            transport.pause_reading()
 
     def _answer_one(self, asked: bytes) -> None:
         """As `_answer`, for the one message that is there."""
         transport, server = self._transport, self._server
         assert transport is not None
-        (reply,) = server.service.answers([asked], admin=True, now_s=server.now_s)
+        (reply,) = server.service.answers([asked], peer=self._peer_of, now_s=server.now_s)
         server.counters.add(Counter.TCP_MESSAGES)
+        if isinstance(reply, Pending):
+            self._begin(reply, asked)
+            return
         if reply is not None:
-            transport.write(reply if isinstance(reply, bytes) else reply.octets)
+            transport.write(octets_of(reply))
             if len(asked) > FLAGS_AT and asked[FLAGS_AT] & KEEP and not self._draining:
                 return
         transport.close()
@@ -216,14 +254,20 @@ class Connection(asyncio.Protocol):
         """Answer messages that share a transaction, up to the first whose client does not keep the connection."""
         transport, server = self._transport, self._server
         assert transport is not None
-        replies = server.service.answers(batch, admin=True, now_s=server.now_s)
+        replies = server.service.answers(batch, peer=self._peer_of, now_s=server.now_s)
         octets: list[bytes] = []
         keep = True
-        for asked, reply in zip(batch, replies, strict=True):
+        for place, (asked, reply) in enumerate(zip(batch, replies, strict=True)):
+            if isinstance(reply, Pending):
+                server.counters.add(Counter.TCP_MESSAGES, place + 1)
+                self._waiting.extendleft(reversed(batch[place + 1 :]))  # They are answered behind it, anew.
+                transport.write(b"".join(octets))
+                self._begin(reply, asked)
+                return
             # What is no question ends the connection.
             keep = reply is not None and len(asked) > FLAGS_AT and bool(asked[FLAGS_AT] & KEEP)
             if reply is not None:
-                octets.append(reply if isinstance(reply, bytes) else reply.octets)
+                octets.append(octets_of(reply))
             if not keep:
                 break
         server.counters.add(Counter.TCP_MESSAGES, len(batch))
@@ -232,6 +276,58 @@ class Connection(asyncio.Protocol):
         if not keep or (self._draining and not self._waiting):
             self._waiting.clear()
             transport.close()
+
+    def _peer_of(self, position: int) -> Peer:
+        return self._peer
+
+    def _begin(self, reply: Pending, asked: bytes) -> None:
+        """Send an answer that takes time."""
+        keep = len(asked) > FLAGS_AT and bool(asked[FLAGS_AT] & KEEP)
+        self._deadline = float("inf")  # As long as we are the ones who take the time.
+        self._task = asyncio.get_running_loop().create_task(self._send(reply, keep))
+
+    async def _send(self, reply: Pending, keep: bool) -> None:
+        try:
+            async for part in reply.parts():
+                await self._can_write.wait()
+                assert self._transport is not None
+                if isinstance(part, Secure):
+                    await self._secure(part)
+                else:
+                    self._transport.write(part)
+        except (OSError, TimeoutError) as error:
+            log.info("a connection of %s ends within an answer: %s", self._source, error)
+            self.abort()
+        except Exception:
+            log.exception("fault while sending an answer to %s", self._source)
+            self.abort()
+        self._task = None
+        self._sent(keep or self._peer.login is not None or self._peer.channel != 0)
+
+    def _sent(self, keep: bool) -> None:
+        """An answer that took time was sent: go on with what waits behind it."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        if not keep or (self._draining and not self._waiting):
+            self._waiting.clear()
+            transport.close()
+            return
+        if not self._blocked:
+            transport.resume_reading()
+        self._answer_waiting()
+        self._set_deadline()
+
+    async def _secure(self, part: Secure) -> None:
+        """Begin TLS in the middle of the connection (spec, resolution: section 7.1)."""
+        assert self._transport is not None
+        loop = asyncio.get_running_loop()
+        secured = await loop.start_tls(
+            self._transport, self, part.context, server_side=True, ssl_handshake_timeout=self._message_timeout_s
+        )
+        if secured is None:
+            raise ConnectionResetError("the connection ended before TLS")
+        self._transport = secured
 
     def _refuse(self, error: Malformed) -> None:
         """Answer what cannot be framed, as far as its envelope was read, and end."""
@@ -244,7 +340,7 @@ class Connection(asyncio.Protocol):
         self._transport.close()
 
     def _set_deadline(self) -> None:
-        if self._blocked:
+        if self._is_held:
             return
         if self._framer.is_between_messages:
             self._in_message = False
@@ -256,6 +352,7 @@ class Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The client does not take its answers: hear no more questions until it does."""
         self._blocked = True
+        self._can_write.clear()
         self._deadline = self._server.now + self._message_timeout_s
         if self._transport is not None and not self._transport.is_closing():
             self._transport.pause_reading()
@@ -263,6 +360,10 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """It took them."""
         self._blocked = False
+        self._can_write.set()
+        if self._task is not None:
+            self._deadline = float("inf")
+            return
         if self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
             self._answer_waiting()
@@ -287,7 +388,7 @@ class Connection(asyncio.Protocol):
         if self._transport is None:
             return
         self._draining = True
-        if self._framer.is_between_messages and not self._waiting:
+        if self._framer.is_between_messages and not self._waiting and self._task is None:
             self._transport.close()
 
     def abort(self) -> None:

@@ -6,14 +6,17 @@ import logging
 import socket
 from typing import Any, Final
 
-from protocol.codes import TRUNCATED
+from protocol.codes import ENCRYPTED, TRUNCATED, ResponseCode
 from protocol.framing import Reassembly, datagrams
-from protocol.limits import DATAGRAM_SIZE_MAX
+from protocol.limits import DATAGRAM_SIZE_MAX, ENVELOPE_SIZE
 from resolver.admission import Admission
 from resolver.clock import Clock
 from resolver.counters import Counter, Counters
-from resolver.engine import Answer, shortened
+from resolver.peer import Peer
+from resolver.pending import Pending
+from resolver.replies import Answer, shortened
 from resolver.service import NOT_UNDERSTOOD, Reply, Service
+from resolver.tcp_server import source_of
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +24,8 @@ BATCH_MAX: Final = 64  # Datagrams a wake-up: enough to share a transaction, few
 LAST_BATCHES_MAX: Final = 1_000  # What a stopping server still answers: more than a receive buffer holds.
 DATAGRAM_READ_MAX: Final = 8 * DATAGRAM_SIZE_MAX  # Longer datagrams arrive cut, and so are refused by their length.
 
+TASKS_MAX: Final = 1_024  # Answers that take time: a few seconds of work for a core.
+_CODE_AT: Final = ENVELOPE_SIZE + 4  # Where a clear message has its response code.
 _FLAGS_AT: Final = 2  # Where an envelope has its flags.
 
 Address = tuple[Any, ...]
@@ -47,6 +52,7 @@ class UdpServer:
         self._admin = admin
         self._pieces = Reassembly()
         self._pieces_lost = 0
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin to answer. The socket is the server's from now on."""
@@ -87,7 +93,11 @@ class UdpServer:
                 return octets
 
             now_s = int(self._clock.wall())
-            replies = self._service.answers(messages, admin=self._admin, now_s=now_s, whole=whole)
+
+            def peer(position: int) -> Peer:
+                return Peer(source_of(addresses[position][0]), admin=self._admin)
+
+            replies = self._service.answers(messages, peer=peer, now_s=now_s, whole=whole)
             self._send(replies, messages, addresses, pieced, now)
         return len(messages)
 
@@ -133,6 +143,9 @@ class UdpServer:
 
     def _send_other(self, reply: Reply, asked: bytes, address: Address, truncated: bool, now: float) -> None:
         """Send a reply that is no plain success or needs more than one datagram, or count why it is not sent."""
+        if isinstance(reply, Pending):
+            self._begin(reply, asked, address, truncated, now)
+            return
         octets = reply if isinstance(reply, bytes) else self._octets_of(reply, asked)
         if octets is None:
             self._counters.add(Counter.UDP_DROPPED_MALFORMED)
@@ -147,6 +160,27 @@ class UdpServer:
             self._counters.add(Counter.UDP_ANSWERS)
         except OSError:
             self._counters.add(Counter.UDP_SEND_ERRORS)
+
+    def _begin(self, reply: Pending, asked: bytes, address: Address, truncated: bool, now: float) -> None:
+        """Send a reply that takes time, if there is room for one more, and a token for its source."""
+        if len(self._tasks) >= TASKS_MAX or not self._admission.admits(address[0], 1, now=now):
+            self._counters.add(Counter.UDP_DROPPED_LIMITED)
+            return
+        task = asyncio.get_running_loop().create_task(self._finish(reply, asked, address, truncated))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _finish(self, reply: Pending, asked: bytes, address: Address, truncated: bool) -> None:
+        try:
+            async for part in reply.parts():
+                if isinstance(part, bytes):
+                    code = int.from_bytes(part[_CODE_AT : _CODE_AT + 4], "big")
+                    is_refusal = code in NOT_UNDERSTOOD and not part[_FLAGS_AT] & ENCRYPTED
+                    told: Reply = Answer(ResponseCode(code), part) if is_refusal else part
+                    self._send_other(told, asked, address, truncated, self._clock.monotonic())
+                return  # Datagrams carry one message.
+        except Exception:
+            log.exception("fault while answering a datagram")
 
     @staticmethod
     def _octets_of(answer: Answer | None, asked: bytes) -> bytes | None:

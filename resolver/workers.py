@@ -1,8 +1,10 @@
 """One resolver process a core under a supervisor that owns the sockets and starts again what dies.
 
-The supervisor itself answers nothing and opens no store: it forks, waits, and passes the signal to stop on.
+The supervisor itself answers nothing and opens no store: it forks, waits, and passes on the signals to stop and to read
+changed files again (SIGHUP).
 """
 
+import asyncio
 import contextlib
 import ctypes
 import logging
@@ -24,6 +26,7 @@ PAUSE_FIRST_S: Final = 0.1
 TICK_S: Final = 0.1
 _PR_SET_PDEATHSIG: Final = 1
 _STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+_HELD_SIGNALS: Final = (*_STOP_SIGNALS, signal.SIGHUP)
 
 WORKER_FAILED: Final = 70
 """Exit code of a worker whose start failed; what failed was logged."""
@@ -52,12 +55,14 @@ class Supervisor:
         self._workers: dict[int, _Worker] = {}
         self._due: list[tuple[float, int, float]] = []  # When, which number, and its next pause.
         self._stopping = False
+        self._reloading = False
         self._was_ready = False
 
     def run(self) -> int:
         """Until told to stop: 0 after a clean stop, 1 where the workers could not start."""
         for told in _STOP_SIGNALS:
             signal.signal(told, self._on_stop)
+        signal.signal(signal.SIGHUP, self._on_reload)
         failed = False
         try:
             for number in range(self._count):
@@ -67,6 +72,7 @@ class Supervisor:
             failed = True
         while not self._stopping and not failed:
             self._wait(TICK_S)
+            self._pass_reload_on()
             failed = not self._was_ready and self._reap()
             if self._was_ready:
                 self._reap()
@@ -83,11 +89,23 @@ class Supervisor:
     def _on_stop(self, *_: object) -> None:
         self._stopping = True
 
+    def _on_reload(self, *_: object) -> None:
+        self._reloading = True
+
+    def _pass_reload_on(self) -> None:
+        """Tell every worker to read changed files again. One that is starting hears of it when it can."""
+        if not self._reloading:
+            return
+        self._reloading = False
+        log.info("%d workers are told to read changed files again", len(self._workers))
+        for process_id in self._workers:  # They are ours until `_reap` has waited for them: no id means another.
+            os.kill(process_id, signal.SIGHUP)
+
     def _start(self, number: int, pause_s: float) -> None:
         reading, writing = os.pipe()
         supervisor = os.getpid()
         # A signal between the fork and the child's own disposition would be lost in a handler that is the parent's.
-        held = signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
+        held = signal.pthread_sigmask(signal.SIG_BLOCK, _HELD_SIGNALS)
         try:
             process_id = os.fork()
             if process_id == 0:
@@ -108,6 +126,8 @@ class Supervisor:
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)  # A supervisor that is killed takes us along.
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches us all; the supervisor passes on SIGTERM.
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)
+            # SIGHUP stays held: until `on_reload` it waits, so that it neither ends a worker nor is lost.
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
             if os.getppid() != supervisor:  # It was killed before we could ask to be told.
                 os._exit(code)
@@ -184,6 +204,15 @@ class Supervisor:
             os.kill(process_id, signal.SIGKILL)
             os.waitpid(process_id, 0)
         self._workers.clear()
+
+
+def on_reload(loop: asyncio.AbstractEventLoop, reload: Callable[[], object]) -> None:
+    """Call `reload` within a worker's loop at every SIGHUP, and for one that came while the worker started.
+
+    It must not raise, and runs between two events: it may read a file. Several signals may become one call.
+    """
+    loop.add_signal_handler(signal.SIGHUP, reload)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGHUP,))
 
 
 def _tell(writing: int) -> None:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from protocol.value import Reference
 from resolver import config_units as units
-from resolver.config import SECTIONS, Config, NodeSection, TcpSection, UdpSection, as_texts
+from resolver.config import SECTIONS, Config, NodeSection, TcpSection, TlsSection, UdpSection, as_texts
 from resolver.config_checks import cross_problems
 from resolver.config_units import Endpoint
 
@@ -90,7 +90,8 @@ def test_the_defaults_are_those_of_a_query_only_node_on_the_usual_port() -> None
     assert [str(endpoint) for endpoint in config.udp.listen] == ["0.0.0.0:2641", "[::]:2641"]
     assert config.tcp.listen == config.udp.listen
     assert config.udp.admin is False
-    assert config.http.listen == config.admin.listen == ()
+    assert config.http.listen == config.admin.listen == config.tls.listen == ()
+    assert (config.tls.cert, config.tls.key, config.tls.min_version) == (None, None, "1.2")
     assert config.tcp.max_message == 262_144
     assert config.node.server_key == Path("keys/server.pem")
     assert config.worker_count() >= 1
@@ -114,6 +115,15 @@ def test_paths_begin_at_the_given_folder() -> None:
     node = NodeSection.model_validate({"data_dir": "/abs/store"}, context={"folder": Path("/etc/hnode")})
     assert node.server_key == Path("/etc/hnode/keys/server.pem")
     assert node.data_dir == Path("/abs/store")
+
+
+def test_the_files_of_tls_begin_at_the_given_folder_and_old_versions_are_no_choice() -> None:
+    folder = {"folder": Path("/etc/hnode")}
+    tls = TlsSection.model_validate({"cert": "tls.pem", "key": "/abs/tls.key", "min_version": "1.3"}, context=folder)
+    assert (tls.cert, tls.key) == (Path("/etc/hnode/tls.pem"), Path("/abs/tls.key"))
+    for wrong in ("1.1", "1.0", "ssl3", 1.2, ""):
+        with pytest.raises(ValidationError):
+            TlsSection.model_validate({"min_version": wrong})
 
 
 def test_a_fixed_number_of_workers_is_kept() -> None:
@@ -152,6 +162,12 @@ def test_the_defaults_contradict_nothing() -> None:
         ({"udp": {"listen": ["1.2.3.4:5", "1.2.3.4:5"]}}, "udp.listen[1]"),
         ({"http": {"listen": ["0.0.0.0:8000", "127.0.0.1:2641"]}}, "http.listen[1]"),
         ({"http": {"listen": ["127.0.0.1:8"]}, "admin": {"listen": ["127.0.0.1:8"]}}, "admin.listen[0]"),
+        ({"tls": {"listen": ["1.2.3.4:5", "1.2.3.4:5"]}}, "tls.listen[1]"),
+        ({"tls": {"listen": ["127.0.0.1:2641"]}}, "tls.listen[0]"),
+        ({"tls": {"listen": ["127.0.0.1:8"]}, "http": {"listen": ["127.0.0.1:8"]}}, "http.listen[0]"),
+        ({"tls": {"listen": ["127.0.0.1:8"]}, "udp": {"listen": []}, "tcp": {"listen": []}}, "udp.listen"),
+        ({"tls": {"cert": "c.pem"}}, "tls.cert"),
+        ({"tls": {"key": "c.key"}}, "tls.key"),
         ({"udp": {"listen": []}, "tcp": {"listen": []}}, "udp.listen"),
         ({"admin": {"listen": ["0.0.0.0:8001"]}}, "admin.listen[0]"),
         ({"admin": {"listen": ["8.8.8.8:8001"]}}, "admin.listen[0]"),

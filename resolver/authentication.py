@@ -1,0 +1,201 @@
+"""Who proves to be whom: answers to challenges held against keys, here or at the server that keeps a secret.
+
+Refusals cost the one who fails: each failure of a source with one key doubles the time until the next is told, up to a
+bound, and only so many wait. Sources: behaviours 16, 21 and 22; spec, security: sections 3 to 5.
+"""
+
+import asyncio
+import logging
+from collections import Counter as Tally
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, Protocol
+
+from protocol.errors import HandleError, InvalidCredential, Malformed, TooBusy
+from protocol.requests import ChallengeAnswer, VerifyChallengeRequest
+from protocol.trust.challenge import (
+    PublicKeyAnswer,
+    RequestDigest,
+    challenge_input,
+    public_key_answer_is_valid,
+    secret_key_answer_is_valid,
+)
+from protocol.trust.keys import DsaPublicKey, PublicKey, UnknownPublicKey, read_public_key
+from protocol.value import HandleValue, Reference
+from protocol.version import V_SHA256, Version
+from resolver.finding import Finder
+from resolver.signing import Pool
+from storage.volatile import Volatile
+
+log = logging.getLogger(__name__)
+
+PUBLIC_KEY: Final = b"HS_PUBKEY"
+SECRET_KEY: Final = b"HS_SECKEY"
+KEYS_MAX: Final = 16  # Keys of one handle that an answer for "any of them" is held against: real ones have under four.
+
+DELAY_FIRST_S: Final = 0.1  # What the first failure costs; it doubles.
+DELAY_MAX_S: Final = 10.0  # What any failure costs at most: deployed clients wait for a minute.
+HALF_LIFE_MS: Final = 60_000  # In a minute without failures half of them are forgotten.
+FREE_FAILURES: Final = 2  # A person mistypes: the first ones cost nothing.
+WAITING_MAX: Final = 16  # Failures of one source with one key that wait to be told: more are refused unlooked at.
+_HALF_MAX: Final = 16  # Doublings beyond which the bound holds anyway.
+
+BUSY: Final = "Too many failed proofs from this address: wait"
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """What the server that keeps a secret said: whether the answer fits, its version, and the one it suggests."""
+
+    is_valid: bool
+    version: Version
+    suggested: Version
+
+
+Verify = Callable[[VerifyChallengeRequest], Awaitable[Elsewhere | None]]
+"""Asks the server responsible for a secret key; None where nobody can be asked."""
+
+
+async def nobody(request: VerifyChallengeRequest) -> None:
+    """No other server is asked."""
+
+
+class DialectKeys(Protocol):
+    """Proofs of the sector's dialect, for kinds of keys that plain software does not know."""
+
+    def __call__(self, answer: PublicKeyAnswer, key: UnknownPublicKey, data: bytes, user: bytes) -> bool:
+        """Whether the answer proves the key."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """How an answer ended. `index` is that of the key that bore it out. `older` asks for another form of the answer."""
+
+    is_valid: bool
+    index: int = 0
+    older: Version | None = None
+
+
+class Failures:
+    """Counts failed proofs, for all workers, and makes them wait. `who` is a source with the key it tried."""
+
+    def __init__(self, volatile: Volatile, now_ms: Callable[[], int]) -> None:
+        self._volatile = volatile
+        self._now_ms = now_ms
+        self._waiting: Tally[str] = Tally()
+
+    def expect_room(self, who: str) -> None:
+        """`TooBusy` where so many failures of it wait that it may not try again now."""
+        if self._waiting[who] >= WAITING_MAX:
+            raise TooBusy(f"{who}: {WAITING_MAX} failures wait", told=BUSY)
+
+    async def failed(self, who: str) -> None:
+        """Count a failure and wait as long as it costs."""
+        count = self._volatile.failed(who, now_ms=self._now_ms(), half_life_ms=HALF_LIFE_MS) - FREE_FAILURES
+        if count <= 0:
+            return
+        delay_s = min(DELAY_MAX_S, DELAY_FIRST_S * 2 ** min(count - 1, _HALF_MAX))
+        self._waiting[who] += 1
+        try:
+            await asyncio.sleep(delay_s)
+        finally:
+            self._waiting[who] -= 1
+            if not self._waiting[who]:
+                del self._waiting[who]
+
+
+class Authenticator:
+    """Holds answers against keys. `keeps` says whether a handle is homed here; `verify` asks for those that are not."""
+
+    def __init__(
+        self,
+        *,
+        finder: Finder,
+        keeps: Callable[[bytes], bool],
+        pool: Pool,
+        verify: Verify = nobody,
+        dialect: DialectKeys | None = None,
+    ) -> None:
+        self._finder = finder
+        self._keeps = keeps
+        self._pool = pool
+        self._verify = verify
+        self._dialect = dialect
+
+    async def proof(self, answer: ChallengeAnswer, nonce: bytes, digest: RequestDigest, version: Version) -> Proof:
+        """Whether the answer proves its key; `version` is the form that was asked for.
+
+        `InvalidCredential` for a kind of proof that nobody knows.
+        """
+        if answer.type == PUBLIC_KEY:
+            return await self._by_public_key(answer, challenge_input(nonce, digest))
+        if answer.type == SECRET_KEY:
+            request = VerifyChallengeRequest(key=answer.key, nonce=nonce, digest=digest, answer=answer.answer)
+            if self._keeps(answer.key.handle):
+                return await self.by_secret(request)
+            return await self._by_other_server(request, version)
+        raise InvalidCredential(f"proof of kind {answer.type[:32]!r}", told="Unknown authentication type")
+
+    async def _keys(self, reference: Reference, is_kind: Callable[[HandleValue], bool]) -> list[HandleValue]:
+        """The values that may be the key: the one at the index, or all in order of their indexes."""
+        values = await self._finder.values(reference.handle) or ()
+        found = [value for value in values if is_kind(value) and reference.index in (0, value.index)]
+        return sorted(found, key=lambda value: value.index)[:KEYS_MAX]
+
+    async def _by_public_key(self, answer: ChallengeAnswer, data: bytes) -> Proof:
+        for value in await self._keys(answer.key, lambda found: found.type == PUBLIC_KEY):
+            try:
+                key = read_public_key(value.data)
+            except HandleError:
+                continue
+            if await self._fits(answer, key, data):
+                return Proof(True, value.index)
+        return Proof(False)
+
+    async def _fits(self, answer: ChallengeAnswer, key: PublicKey, data: bytes) -> bool:
+        if isinstance(key, UnknownPublicKey):
+            return self._dialect is not None and await self._by_dialect(self._dialect, answer, key, data)
+        if isinstance(key, DsaPublicKey):  # Ten times the cost of RSA's check, which is less than a change of threads.
+            return await self._pool.run(lambda: public_key_answer_is_valid(answer.answer, key, data))
+        return public_key_answer_is_valid(answer.answer, key, data)
+
+    async def _by_dialect(
+        self, dialect: DialectKeys, answer: ChallengeAnswer, key: UnknownPublicKey, data: bytes
+    ) -> bool:
+        try:
+            found = PublicKeyAnswer.read(answer.answer)
+        except Malformed:
+            return False
+        return await self._pool.run(lambda: dialect(found, key, data, answer.key.handle))
+
+    async def by_secret(self, request: VerifyChallengeRequest) -> Proof:
+        """Whether the answer proves a secret that is kept here: at the index, or any of the handle with index 0."""
+        data = challenge_input(request.nonce, request.digest)
+        for value in await self._keys(request.key, _is_secret):
+            if await self._pool.run(partial(secret_key_answer_is_valid, request.answer, value.data, data)):
+                return Proof(True, value.index)
+        return Proof(False)
+
+    async def _by_other_server(self, request: VerifyChallengeRequest, version: Version) -> Proof:
+        said = await self._verify(request)
+        if said is None:
+            log.info("no server could be asked for the secret %d:%r", request.key.index, request.key.handle[:64])
+            return Proof(False)
+        if said.is_valid:
+            return Proof(True, request.key.index)
+        is_newer = bool(request.answer) and request.answer[0] > _OLD_FORMS and len(request.answer) != _BARE_SIZE
+        is_old_server = (
+            version.at_least(said.version) and version != said.version and not said.version.at_least(V_SHA256)
+        )
+        return Proof(False, older=said.suggested if is_newer and is_old_server else None)
+
+
+_OLD_FORMS: Final = 2
+_BARE_SIZE: Final = 16
+
+
+def _is_secret(value: HandleValue) -> bool:
+    kind = value.type.upper()
+    return kind == SECRET_KEY or kind.startswith(SECRET_KEY + b".")

@@ -1,0 +1,1 @@
+"""What each operation of an administrator checks, needs and changes."""

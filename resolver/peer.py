@@ -1,0 +1,24 @@
+"""Who sent a message, and by what: the place of one client, or of one connection, as far as answers depend on it."""
+
+from dataclasses import dataclass
+
+from protocol.value import Reference
+from resolver.challenges import Challenge
+
+
+@dataclass(slots=True)
+class Peer:
+    """`source` is whose limits count; `admin` whether this interface may administer.
+
+    `is_connection`: more than one message can follow a request. `channel` and `login` are of the sector's dialect: the
+    session id that the client chose for its connection, and who logged in on it; `waiting` is the challenge that the
+    connection has under such an id (spec, protocol: section 11).
+    """
+
+    source: str
+    admin: bool
+    is_connection: bool = False
+    is_secure: bool = False
+    channel: int = 0
+    login: Reference | None = None
+    waiting: Challenge | None = None

@@ -1,0 +1,1 @@
+"""Copies of a store on other servers: what a primary sends, and how a mirror takes and keeps it."""

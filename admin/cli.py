@@ -31,6 +31,8 @@ COMMANDS: Final = MappingProxyType(
         "resolve": "admin.commands.resolve:command",
         "handle": "admin.commands.handle:command",
         "prefix": "admin.commands.prefix:command",
+        "session": "admin.commands.session:command",
+        "batch": "admin.commands.batch:command",
         "import": "admin.commands.import_:command",
         "export": "admin.commands.export:command",
         "config": "admin.commands.config:command",

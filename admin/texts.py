@@ -36,6 +36,8 @@ _ROWS: Final = (
     ("help.resolve", "Ask for the values of a handle.", "解析标识。"),
     ("help.handle", "Create, read, change and delete handles.", "新建、读取、修改和删除标识。"),
     ("help.prefix", "List, home and unhome prefixes.", "列出、托管和取消托管前缀。"),
+    ("help.session", "Try a session with a server.", "试建与服务器的会话。"),
+    ("help.batch", "Run a batch file against a server.", "对服务器执行批处理文件。"),
     ("help.import", "Load handles from JSONL or CSV.", "从 JSONL 或 CSV 导入标识。"),
     ("help.export", "Write handles as JSONL or CSV.", "导出标识为 JSONL 或 CSV。"),
     ("help.config", "Check and show the configuration.", "检查和显示配置。"),
@@ -78,6 +80,7 @@ _ROWS: Final = (
     ("doctor.files", "open files", "打开文件数"),
     ("doctor.buffer", "UDP receive buffer", "UDP 接收缓冲区"),
     ("doctor.ports", "ports", "端口"),
+    ("doctor.tls", "TLS certificate", "TLS 证书"),
     ("doctor.prefixes", "prefixes", "前缀"),
     ("doctor.clock", "clock", "时钟"),
 )

@@ -1,12 +1,21 @@
-"""`hnode prefix …`: which prefixes this node serves, told to its store while the node serves from it."""
+"""`hnode prefix …`: which prefixes this node serves, told to its store while it serves; with `--at` another server."""
 
 import shlex
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from admin.context import CommandContext
 from admin.errors import ExitCode, Failure
 from admin.output import note, output_option, print_rows
+from admin.remote import Remote, remote_options
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from resolver.client_admin import Client
+
+_Told = TypeVar("_Told")
 
 COUNT_MAX = 10_000
 """Identifiers of a prefix that `prefix list` counts; beyond, it says that there are more."""
@@ -18,12 +27,19 @@ def command() -> None:
 
 
 @command.command(name="list", epilog="Example:  hnode prefix list -o json")
+@remote_options
 @output_option
 @click.pass_obj
-def list_(context: CommandContext) -> None:
-    """List the homed prefixes, how many identifiers stand under each, and whether its record `0.NA/…` is here."""
+def list_(context: CommandContext, remote: Remote) -> None:
+    """List the homed prefixes, how many identifiers stand under each, and whether its record `0.NA/…` is here.
+
+    Another server (--at) tells the prefixes alone.
+    """
     from admin.local_store import opened_store
 
+    if remote.is_given:
+        print_rows(context, ["prefix"], [[handle.partition("/")[2]] for handle in _homed_there(remote)])
+        return
     rows = []
     with opened_store(context, read_only=True) as store, store.view() as view:
         for handle in sorted(view.homed()):
@@ -46,15 +62,20 @@ def list_(context: CommandContext) -> None:
 
 @command.command(name="home", epilog="Example:  hnode prefix home 88.100")
 @click.argument("prefix")
+@remote_options
 @output_option
 @click.pass_obj
-def home(context: CommandContext, prefix: str) -> None:
+def home(context: CommandContext, prefix: str, remote: Remote) -> None:
     """Serve PREFIX (88.100, or 0.NA/88.100) from now on. Homing twice changes nothing."""
     from admin.local_store import applied, opened_store, who
     from admin.record_output import print_change
     from storage.base import HomePrefix
 
     handle = _named(prefix)
+    if remote.is_given:
+        _asked(remote, lambda client: client.home(handle))
+        print_change(context, "homed", handle)
+        return
     with opened_store(context) as store:
         outcome = applied(store, HomePrefix(handle, who()))
         with store.view() as view:
@@ -68,15 +89,20 @@ def home(context: CommandContext, prefix: str) -> None:
 
 @command.command(name="unhome", epilog="Example:  hnode prefix unhome 88.100")
 @click.argument("prefix")
+@remote_options
 @output_option
 @click.pass_obj
-def unhome(context: CommandContext, prefix: str) -> int:
+def unhome(context: CommandContext, prefix: str, remote: Remote) -> int:
     """Serve PREFIX no longer; its records stay in the store. Exit code 3 where it is not homed."""
     from admin.local_store import applied, opened_store, who
     from admin.record_output import print_change
     from storage.base import UnhomePrefix
 
     handle = _named(prefix)
+    if remote.is_given:
+        _asked(remote, lambda client: client.unhome(handle))
+        print_change(context, "unhomed", handle)
+        return ExitCode.OK
     with opened_store(context) as store:
         outcome = applied(store, UnhomePrefix(handle, who()))
         with store.view() as view:
@@ -88,6 +114,24 @@ def unhome(context: CommandContext, prefix: str) -> int:
     if remain:
         note(context, f"its records stay in the store: hnode handle list {handle.decode().partition('/')[2]}")
     return ExitCode.OK
+
+
+def _asked(remote: Remote, work: "Callable[[Client], Coroutine[Any, Any, _Told]]") -> "_Told":
+    """What the work at another server gives; every refusal of it as a `Failure`."""
+    from admin.remote import asked, refused
+    from resolver.client_errors import Refused
+
+    try:
+        return asked(remote, work)
+    except Refused as error:
+        raise refused(remote, error) from error
+
+
+def _homed_there(remote: Remote) -> list[str]:
+    async def work(client: "Client") -> list[str]:
+        return sorted([handle.decode(errors="replace") async for handle in client.list_homed()])
+
+    return _asked(remote, work)
 
 
 def _named(prefix: str) -> bytes:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -9,6 +10,7 @@ import click
 from admin.context import CommandContext
 from admin.errors import ExitCode, Failure, exit_code_of
 from admin.output import note, output_option, print_json, print_line, print_rows
+from admin.remote import AUTH_OPTIONS, Remote, collected, place
 
 _TRANSPORT_NAMES = ("udp", "tcp")
 
@@ -30,6 +32,8 @@ _TRANSPORT_NAMES = ("udp", "tcp")
 )
 @click.option("--type", "types", multiple=True, help="Only values of these types; one ending in a dot takes subtypes.")
 @click.option("--trace", is_flag=True, help="Show on standard error what was sent and what came back.")
+@click.option("--certified", is_flag=True, help="Only an answer that the server signed, held against --server-key.")
+@collected(*AUTH_OPTIONS)
 @output_option
 @click.pass_obj
 def command(
@@ -40,12 +44,23 @@ def command(
     indexes: tuple[int, ...],
     types: tuple[str, ...],
     trace: bool,
+    certified: bool,
+    remote: Remote,
 ) -> int:
-    """Resolve HANDLE. Exit code 3 where it, or its values, are not found; 5 where no node answers."""
+    """Resolve HANDLE. Exit code 3 where it, or its values, are not found; 5 where no node answers.
+
+    With --auth the values too that only administrators may read.
+    """
     from protocol.errors import Malformed
     from resolver.client import Transport, ask, resolution
 
     host, port = place(at) if at else configured_place(context, transport)
+    if certified or remote != Remote():
+        if trace:
+            why = "it shows one question and its answer: leave out --certified, --auth, --tls and --session"
+            raise Failure("--trace shows no conversation", why, code=ExitCode.USAGE)
+        asking = replace(remote, at=_written(host, port), udp=transport == "udp")
+        return _proven(context, handle, asking, indexes, types, certified)
     way = {None: Transport.EITHER, "udp": Transport.UDP, "tcp": Transport.TCP}[transport]
     try:
         question = resolution(
@@ -70,14 +85,47 @@ def command(
     return code
 
 
-def place(at: str) -> tuple[str, int]:
-    """Host and port of `HOST:PORT`, `[IPv6]:PORT` or `HOST` (port 2641)."""
-    has_port = at.count(":") == 1 or (at.startswith("[") and "]:" in at)
-    host, _, port = at.rpartition(":") if has_port else (at, "", "2641")
-    host = host.strip("[]")
-    if not host or not port.isdecimal() or not 0 < int(port) < 65_536:
-        raise Failure(f"{at!r} is no place to ask", "it has the form HOST:PORT", code=ExitCode.USAGE)
-    return host, int(port)
+def _written(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _proven(
+    context: CommandContext,
+    handle: str,
+    remote: Remote,
+    indexes: tuple[int, ...],
+    types: tuple[str, ...],
+    certified: bool,
+) -> int:
+    """Resolve as somebody, or with the server's signature checked."""
+    from admin.remote import asked, refused
+    from protocol.codes import ResponseCode
+    from protocol.json_form.values import record_to_json
+    from resolver.client_errors import Refused
+
+    async def work(client: Any) -> Any:
+        if certified and client.calls.opening is None and not client.calls.asking.keys:
+            from resolver.client_proof import keys_of
+
+            client.calls.asking.keys = keys_of(await client.site_info())
+            note(context, "the server told its key itself: --server-key FILE proves more")
+        wanted = [item.encode(errors="surrogateescape") for item in types]
+        restricted = client.calls.identity is not None
+        name = handle.encode(errors="surrogateescape")
+        return await client.resolve(name, indexes=indexes, types=wanted, restricted=restricted, certified=certified)
+
+    try:
+        found = asked(remote, work)
+    except Refused as error:
+        if error.code not in (ResponseCode.HANDLE_NOT_FOUND, ResponseCode.VALUES_NOT_FOUND):
+            raise refused(remote, error) from error
+        told: dict[str, Any] = {"responseCode": error.code}
+        if error.code == ResponseCode.VALUES_NOT_FOUND:
+            told["values"] = []
+        _print_told(context, told | {"handle": handle}, error.code)
+        return exit_code_of(error.code)
+    _print_told(context, record_to_json(found.handle, found.values), ResponseCode.SUCCESS)
+    return ExitCode.OK
 
 
 def configured_place(context: CommandContext, transport: str | None) -> tuple[str, int]:
@@ -111,13 +159,17 @@ def _shown(context: CommandContext, handle: str, message: Any) -> int:
         if code == ResponseCode.VALUES_NOT_FOUND:
             told["values"] = []
         told["handle"] = handle
+    _print_told(context, told, code)
+    return exit_code_of(code)
+
+
+def _print_told(context: CommandContext, told: dict[str, Any], code: int) -> None:
     if context.output == "json":
         print_json(told)
     elif context.output == "jsonl":
         print_line(told)
     else:
         _print_table(context, told, code)
-    return exit_code_of(code)
 
 
 def _print_table(context: CommandContext, told: dict[str, Any], code: int) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from admin.doctor import machine, own_things
+from admin.doctor.certificate import certificate
 from admin.doctor.findings import Finding, Level
 from admin.doctor.ports import ports
 from resolver.config_loading import load_config
@@ -31,4 +32,6 @@ def examine(path: Path, environment: Mapping[str, str]) -> list[Finding]:
         ports(config, read.identity),
         machine.clock(read.last_change_ms),
     ]
+    if config.tls.listen:
+        findings.append(certificate(config))
     return findings if read.prefixes is None else [*findings, read.prefixes]

@@ -25,12 +25,16 @@ _NTP: Final = "timedatectl set-ntp true"
 def open_files(config: Config) -> Finding:
     """Whether a worker may open as many files as its connections can need."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = config.tcp.max_connections + len(config.udp.listen) + len(config.tcp.listen) + _OTHER_FILES
+    needed = config.tcp.max_connections + _listeners(config) + _OTHER_FILES
     if soft == resource.RLIM_INFINITY or soft >= needed:
         limit = "without limit" if soft == resource.RLIM_INFINITY else f"{soft} allowed"
         return Finding("files", Level.OK, f"{limit}, {needed} needed")
     mend = f"ulimit -n {needed}" if hard == resource.RLIM_INFINITY or hard >= needed else f"LimitNOFILE={needed}"
     return Finding("files", Level.WARN, f"{soft} allowed, max_connections can need {needed}", mend)
+
+
+def _listeners(config: Config) -> int:
+    return len(config.udp.listen) + len(config.tcp.listen) + len(config.tls.listen)
 
 
 def receive_buffer(config: Config, rmem_max: Path = RMEM_MAX) -> Finding:

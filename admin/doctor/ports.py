@@ -6,6 +6,7 @@ import socket
 import time
 from typing import Final
 
+from admin.doctor.certificate import tls_behind
 from admin.doctor.findings import Finding, Level, worst
 from admin.doctor.port_holder import holder
 from protocol import codec
@@ -24,36 +25,46 @@ _TIMEOUT_S: Final = 3.0
 
 
 def ports(config: Config, identity: Identity | None) -> Finding:
-    """Every UDP and TCP listener: free, or answering with this node's site."""
-    found = [_one("udp", endpoint, identity) for endpoint in config.udp.listen]
-    found += [_one("tcp", endpoint, identity) for endpoint in config.tcp.listen]
+    """Every listener: free, or answering with this node's site, with TLS with its certificate."""
+    found = [
+        _one(section, endpoint, config, identity)
+        for section in ("udp", "tcp", "tls")
+        for endpoint in getattr(config, section).listen
+    ]
     return worst("ports", found, "; ".join(finding.said for finding in found))
 
 
-def _one(section: str, endpoint: Endpoint, identity: Identity | None) -> Finding:
-    name, kind = f"{section} {endpoint}", socket.SOCK_STREAM if section == "tcp" else socket.SOCK_DGRAM
+def _one(section: str, endpoint: Endpoint, config: Config, identity: Identity | None) -> Finding:
+    name, kind = f"{section} {endpoint}", socket.SOCK_DGRAM if section == "udp" else socket.SOCK_STREAM
     try:
         bound(endpoint, kind, section=section, shared=False).close()
     except PortTaken as error:
         cause = error.__cause__
         if isinstance(cause, OSError) and cause.errno == errno.EADDRINUSE:
-            return _taken(section, endpoint, identity)
+            answered = tls_behind(endpoint, config) if section == "tls" else _answered(section, endpoint, identity)
+            return answered or _held(section, endpoint)
         return Finding("ports", Level.FAIL, str(error).partition(". Check:")[0], f"[{section}] listen = …")
     return Finding("ports", Level.OK, f"{name} is free")
 
 
-def _taken(section: str, endpoint: Endpoint, identity: Identity | None) -> Finding:
+def _held(section: str, endpoint: Endpoint) -> Finding:
+    who = holder(endpoint.port, tcp=section != "udp") or "another program"
+    said = f"{section} {endpoint} is taken by {who}"
+    return Finding("ports", Level.FAIL, said, f"stop it, or change [{section}] listen")
+
+
+def _answered(section: str, endpoint: Endpoint, identity: Identity | None) -> Finding | None:
+    """What a node there says, or None where none answers."""
     name = f"{section} {endpoint}"
     started = time.perf_counter()
     site = _site_behind(section, endpoint)
-    if site is not None:
-        took_ms = (time.perf_counter() - started) * 1000
-        if identity is None or site == identity.site:
-            return Finding("ports", Level.OK, f"{name} answers in {took_ms:.1f} ms")
-        said = f"{name} is answered by a node with another site record"
-        return Finding("ports", Level.WARN, said, "restart the node, if it is this one")
-    who = holder(endpoint.port, tcp=section == "tcp") or "another program"
-    return Finding("ports", Level.FAIL, f"{name} is taken by {who}", f"stop it, or change [{section}] listen")
+    if site is None:
+        return None
+    took_ms = (time.perf_counter() - started) * 1000
+    if identity is None or site == identity.site:
+        return Finding("ports", Level.OK, f"{name} answers in {took_ms:.1f} ms")
+    said = f"{name} is answered by a node with another site record"
+    return Finding("ports", Level.WARN, said, "restart the node, if it is this one")
 
 
 def _site_behind(section: str, endpoint: Endpoint) -> bytes | None:

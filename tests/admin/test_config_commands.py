@@ -65,6 +65,21 @@ def test_check_minds_a_key_that_others_may_read(tmp_path: Path) -> None:
     assert f"chmod 600 {path}" in ended.err
 
 
+def test_check_minds_the_files_of_tls(tmp_path: Path) -> None:
+    path = written(tmp_path, '[node]\nserver_key = "hnode.toml"\n[tls]\ncert = "c.pem"\nkey = "k.pem"\n')
+    err = hnode("--config", path, "config", "check").err
+    assert f"hnode.toml:4: tls.cert: {tmp_path / 'c.pem'}: No such file" in err
+    assert f"hnode.toml:5: tls.key: {tmp_path / 'k.pem'}: No such file" in err
+    for name, mode in (("c.pem", 0o644), ("k.pem", 0o644)):
+        (tmp_path / name).touch(mode)
+        (tmp_path / name).chmod(mode)
+    ended = hnode("--config", path, "config", "check")
+    assert ended.code == ExitCode.CONFIG
+    assert f"chmod 640 {tmp_path / 'k.pem'}" in ended.err
+    (tmp_path / "k.pem").chmod(0o640)
+    assert hnode("--config", path, "config", "check").code == ExitCode.OK
+
+
 def test_show_prints_a_file_that_means_the_same(tmp_path: Path) -> None:
     path = written(tmp_path, '[udp]\nlisten = ["127.0.0.1:5"]\n[log]\nlevel = "debug"\n')
     again = tmp_path / "again.toml"

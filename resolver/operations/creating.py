@@ -74,7 +74,7 @@ class Create(ChangeRules[ValuesRequest]):
                 return NOTHING
             needed = Permission.READ_VALUE
         return (
-            *(() if needed & Permission.ADD_ADMIN else ((Need(name, needed, old),),)),
+            (Need(name, needed, old),),
             (Need(name, Permission.ADD_ADMIN, old),),
             (Need(name, Permission.DELETE_HANDLE, old), creator(name)),
         )

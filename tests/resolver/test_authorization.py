@@ -109,7 +109,9 @@ def test_members_of_a_group_have_its_permissions_also_through_nested_groups() ->
 
 
 def test_index_0_leads_to_no_group() -> None:
-    assert not allowed("300:1/x", {PREFIX: [admin("0:1/g")], b"1/g": [group("300:1/x")]})
+    finder = KnownFinder({PREFIX: [admin("0:1/g")], b"1/g": [group("300:1/x"), group("300:1/x", index=0)]})
+    assert not allowed("300:1/x", {}, finder=finder)
+    assert finder.asked == [PREFIX]
 
 
 def test_groups_in_a_circle_end_and_each_handle_is_looked_up_once() -> None:

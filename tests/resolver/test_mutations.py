@@ -95,6 +95,11 @@ def test_creating_takes_a_right_at_the_prefix(handle: bytes, prefix: bytes, righ
     assert Operating(seeded(elsewhere, homed=homed)).create(handle, value(1), who=ME) == 400
 
 
+def test_the_root_is_derived_from_no_prefix() -> None:
+    asked = Operating(seeded({b"0.NA/0": [admin(ME)]}, homed=(b"0.NA/0.NA",)))
+    assert asked.create(b"0.NA/0.NA", value(1), who=ME) == 400
+
+
 def test_an_administrator_of_one_prefix_makes_nothing_under_anothers_derived_prefix() -> None:
     store = seeded(
         {b"0.NA/88.100": [admin(ME)], b"0.NA/88.100.1": [admin("300:0.NA/88.100.1")]},

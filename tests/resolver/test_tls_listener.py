@@ -247,7 +247,6 @@ def test_a_peer_that_takes_nothing_is_noticed() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=client_context(), limit=1024)
         writer.write(b"more")
         await until(seen, "pause")
-        assert "resume" not in seen
         assert len(await asyncio.wait_for(reader.readexactly(LONG), 20)) == LONG
         writer.close()
         await writer.wait_closed()

@@ -117,7 +117,7 @@ def test_remove_takes_the_rights_of_each_kind_that_is_named() -> None:
     assert node(value(1), mine=lacking(P.REMOVE_ADMIN)).remove(X, 100, who=ME) == 400
     assert node(value(1), mine=lacking(P.REMOVE_ADMIN)).remove(X, 1, 100, who=ME) == 400
     assert node(value(1), mine=P.REMOVE_ADMIN | P.REMOVE_VALUE).remove(X, 1, 100, who=ME) == 1
-    assert node(value(1)).remove(X) == 400, "naming nothing is no way around"
+    assert node(value(1), mine=P.READ_VALUE).remove(X, who=ME) == 400, "naming nothing is no way around"
 
 
 def test_remove_keeps_the_order_and_the_times_and_takes_sealed_values() -> None:

@@ -11,6 +11,7 @@ import pytest
 from protocol.codec import Message
 from resolver.config import Config
 from resolver.replies import ANSWER_LIFETIME_S
+from storage.base import UpdateRecord
 from tests.resolver.test_replay import site_seen, values_in
 from tests.support.engines import Answering, seeded
 from tests.support.trust_vectors import ADMIN, prefix_record, server_key_seen
@@ -21,7 +22,7 @@ STORY = [
     "create.rsa", "create.seckey-pbkdf2", "create.dsa", "create.already-exists", "create.mint", "add-value",
     "add-value.exists", "modify-value", "remove-value", "remove-value.missing",
     *[f"modify-value.{kind}.v2.{minor}" for minor in (1, 6, 7) for kind in ("seckey", "rsa")],
-    "wrong-secret", "delete.seckey", "delete.dsa", "home-prefix", "unhome-prefix",
+    "wrong-secret", "delete.seckey", "delete.dsa", "list-handles", "home-prefix", "unhome-prefix",
     "list-homed-prefixes", "create.with-private-value", "resolve.public-only", "resolve.restricted", "create.large",
     "delete.rsa", "delete.missing",
     *[f"verify-challenge.alg-{form}" for form in ("01", "02", "03", "12", "13", "22")], "verify-challenge.wrong",
@@ -53,6 +54,11 @@ class Story:
         assert found is not None
         return found
 
+    def forget(self, handle: bytes) -> None:
+        """Take a record away, beside the protocol."""
+        (outcome,) = self.node.store.apply([UpdateRecord(handle, lambda _: None)], now_ms=0)
+        assert outcome.existed
+
     def lived(self, name: str) -> Iterator[tuple[bytes, bytes]]:
         """What ours says and what was seen, message by message."""
         asked = octets(f"{name}.request")
@@ -77,5 +83,6 @@ def test_administration_is_answered_as_it_was_seen(story: Story, name: str) -> N
             ours, theirs = Message.read(said), Message.read(seen)
             assert (ours.header, len(ours.body)) == (theirs.header, len(theirs.body))
             assert ours.body[:11] == theirs.body[:11]
+            story.forget(ours.body[4:])  # Nobody saw it again.
         else:
             assert said.hex() == seen.hex()

@@ -188,12 +188,14 @@ def test_a_diffie_hellman_session_goes_as_it_was_seen(node: Answering) -> None:
     assert node.message(after).header.code == ResponseCode.SESSION_TIMEOUT  # Ours: the deployed software answers.
 
 
-@pytest.mark.parametrize("mode", ["client-key", "server-key"])
+@pytest.mark.parametrize("mode", ["client-key", "server-key", "handle-key"])
 def test_sessions_by_rsa_keys_go_as_they_were_seen(node: Answering, mode: str) -> None:
     reply, body = begun(node, mode)
     if mode == "client-key":
         private = client_key()
         key = unwrapped_key(private, body.data, NEWEST)  # type: ignore[arg-type]
+    elif mode == "handle-key":
+        key = unwrapped_key(key_seen("adminRsaPrivatePkcs8Hex"), body.data, NEWEST)
     else:
         key = SessionKey(3, bytes(range(1, 17)))
         public = public_of(server_key_seen())

@@ -62,6 +62,7 @@ log = logging.getLogger(__name__)
 
 CHANGES_TRIED: Final = 8  # How often a change is begun again because another came between: each time one was made.
 ANYBODY: Final = "anybody"  # Who the journal says changed a value that everybody may write.
+SHOWN: Final = 64  # Octets of a stranger's handle that a log line shows.
 _NO_MAC: Final = "Session request missing MAC code."
 _MANY: Final = frozenset((OpCode.LIST_HANDLES, OpCode.LIST_HOMED_NAS, OpCode.RETRIEVE_TXN_LOG, OpCode.DUMP_HANDLES))
 
@@ -281,7 +282,9 @@ class Administration:
                 older = found[0].older
                 if older is not None and challenge.rounds < ROUNDS_MAX:
                     raise _Again(older)
-                log.info("a proof of %d:%r from %s failed", answer.key.index, answer.key.handle, asked.peer.source)
+                log.info(
+                    "a proof of %d:%r from %s failed", answer.key.index, answer.key.handle[:SHOWN], asked.peer.source
+                )
                 await trust.failures.failed(failed)
                 raise AuthenticationFailed("the proof proves nothing")
             if turn.session is not None:

@@ -12,7 +12,7 @@ from typing import cast
 from protocol import codec
 from protocol.codes import CERTIFY, ENCRYPTED, RESERVED, OpCode, ResponseCode
 from protocol.envelope import Envelope
-from protocol.errors import HandleError, Malformed
+from protocol.errors import HandleError, Malformed, SessionFailed, SessionUnknown
 from protocol.header import Header
 from protocol.operations import Interface, Operation, operation
 from protocol.requests import ResolutionRequest
@@ -58,9 +58,11 @@ class Engine:
                 plain = self._administration.clear(envelope, plain)
             header = Header.read(plain)
             if not header.is_request:
-                return None
+                return _closed(envelope, version, now_s) if envelope.flags & ENCRYPTED else None
             asked = _read(envelope, plain, header, version, peer, now_s)
         except HandleError as error:
+            if envelope.flags & ENCRYPTED and not isinstance(error, SessionUnknown):
+                return _closed(envelope, version, now_s)
             return refusal(error, envelope, header, version=version, now_s=now_s)
         except Exception:
             log.exception("fault while reading request %d", envelope.request_id)
@@ -98,6 +100,15 @@ class Engine:
 
     def _site_info(self, asked: Asked, view: StoreView) -> Said:
         return Said(ResponseCode.SUCCESS, SiteResponse(site=self._replies.site))
+
+
+def _closed(envelope: Envelope, version: Version, now_s: int) -> Answer:
+    """What is said of encrypted octets that cannot be used, whatever is wrong with them.
+
+    Until its MAC was checked, a message is anybody's: who hears whether forged octets were padded well can decrypt
+    what they overheard.
+    """
+    return refusal(SessionFailed(), envelope, None, version=version, now_s=now_s)
 
 
 def _read(envelope: Envelope, plain: bytes, header: Header, version: Version, peer: Peer, now_s: int) -> Asked:

@@ -247,9 +247,11 @@ def test_an_encrypted_message_tells_nobody_what_is_wrong_with_it(node: Answering
     spoilt_padding = good[:-1] + bytes([good[-1] ^ 1])
     forged = Client(node, client.number, SessionKey(client.key.algorithm, client.key.key[:16] + bytes(16)))
     wrong_mac = forged.octets_of(as_asked("session.dh.resolve-encrypted.request"), seal=True)
-    said = [node.message(whole) for whole in (spoilt_padding, wrong_mac)]
-    assert [reply.header.code for reply in said] == [ResponseCode.SESSION_FAILED] * 2
-    assert said[0] == said[1]
+    spoilt_header = good[:36] + bytes([good[36] ^ 1]) + good[37:]  # Padded well, and no message behind the first block.
+    as_response = good[:27] + bytes([good[27] ^ 1]) + good[28:]  # The vector's bit flips the code that says "request".
+    said = [node.message(whole) for whole in (spoilt_padding, wrong_mac, spoilt_header, as_response)]
+    assert [reply.header.code for reply in said] == [ResponseCode.SESSION_FAILED] * 4
+    assert all(reply == said[0] for reply in said)
 
 
 def test_a_guessed_session_is_none(node: Answering) -> None:

@@ -56,7 +56,7 @@ class Writing:
                 octets = await self.certified(message) if is_certified else message.to_bytes()
             else:
                 if is_certified:
-                    if not turn.is_proven or more:
+                    if not turn.is_proven:
                         session = turn.session = trust.sessions.next_counter(session.id)
                     message = proven_reply(message, session)
                     turn.is_proven = False  # The counter that came with the request is used up.

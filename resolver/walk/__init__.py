@@ -1,1 +1,1 @@
-"""Finding the server that answers, anywhere in the hierarchy: a state machine without I/O, clock or chance of its own."""
+"""Finding the server that answers, anywhere: a state machine without I/O, clock or chance of its own."""

@@ -62,7 +62,7 @@ class Ask:
     The driver draws the request id and, for each question, a source port; over UDP it sends again after each of
     `waits_ms` but the last, over TCP `waits_ms` are connecting and answering. Only a message from `place` with this
     request's id counts. With `keys` the answer must be signed by one of them and carry the request's digest
-    (`client_proof`): one that does not is a failure, `Failure.UNPROVEN`.
+    (`client_proof`): one that does not is a failure, `NoReply.UNPROVEN`.
     """
 
     number: int
@@ -114,7 +114,7 @@ class RootMoved:
     """A root server says that what is known of the root is out of date: refresh it, some time soon."""
 
 
-class Failure(Enum):
+class NoReply(Enum):
     """Why no answer came."""
 
     SILENT = "no answer"
@@ -128,7 +128,7 @@ class Step:
     """One question of a walk, for people: what was asked of whom, and what came of it. Times in milliseconds.
 
     `why` says what the question was for (`prefix`, `service`, `target`, …); `place` is None for what was remembered.
-    `outcome` is a response code, or a `Failure`.
+    `outcome` is a response code, or a `NoReply`.
     """
 
     why: str
@@ -137,7 +137,7 @@ class Step:
     way: Way | None
     began_ms: int
     took_ms: int
-    outcome: int | Failure
+    outcome: int | NoReply
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,8 +146,8 @@ class Ended:
 
     `code` and `body` are those of the answer, or of the error that the walk itself came to (then `reply` is None and
     `body` an `ErrorResponse`): HANDLE_NOT_FOUND where there is no service, RECURSION_COUNT_TOO_HIGH, else ERROR.
-    `told` says for people what went wrong. `is_certified` as in `Learnt`. `is_failure`: the world could not be asked (servers silent, lame,
-    too many questions), so that an older answer may be used instead.
+    `told` says for people what went wrong. `is_certified` as in `Learnt`. `is_failure`: the world could not be asked
+    (servers silent, lame, too many questions), so that an older answer may be used instead.
     """
 
     code: int

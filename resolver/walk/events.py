@@ -46,7 +46,10 @@ class Way(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a server listens: an address as text, and a port."""
+    """Where a server listens: an address as text, and a port.
+
+    `host` is a DNS name where a site has no address but an attribute `domain`: the driver looks it up.
+    """
 
     host: str
     port: int
@@ -128,7 +131,8 @@ class Step:
     """One question of a walk, for people: what was asked of whom, and what came of it. Times in milliseconds.
 
     `why` says what the question was for (`prefix`, `service`, `target`, …); `place` is None for what was remembered.
-    `outcome` is a response code, or a `NoReply`.
+    `outcome` is a response code, or a `NoReply` (SILENT also where another answer was first). `depth`: 0 for questions
+    about what was asked for, one more for each look-up that another one needs; a look-up stands before what needs it.
     """
 
     why: str
@@ -138,6 +142,7 @@ class Step:
     began_ms: int
     took_ms: int
     outcome: int | NoReply
+    depth: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +151,9 @@ class Ended:
 
     `code` and `body` are those of the answer, or of the error that the walk itself came to (then `reply` is None and
     `body` an `ErrorResponse`): HANDLE_NOT_FOUND where there is no service, RECURSION_COUNT_TOO_HIGH, else ERROR.
+    `reply` is None, too, where an alias led to what is kept here or remembered. `body` counts, not `reply.body`: values
+    that nobody asked for are left out. `namespaces`: HS_NAMESPACE XML of the handle's prefix, lowest index first, then
+    what all prefixes inherit; a client needs it for `locs` alone, since servers compute template handles themselves.
     `told` says for people what went wrong. `is_certified` as in `Learnt`. `is_failure`: the world could not be asked
     (servers silent, lame, too many questions), so that an older answer may be used instead.
     """
@@ -158,6 +166,7 @@ class Ended:
     is_certified: bool = False
     is_failure: bool = False
     steps: tuple[Step, ...] = ()
+    namespaces: tuple[bytes, ...] = ()
 
 
 Action = Ask | Drop | Wake | Learnt | RootMoved | Ended
@@ -165,18 +174,22 @@ Action = Ask | Drop | Wake | Learnt | RootMoved | Ended
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """What is remembered of a handle: see `Learnt`."""
+    """What is remembered of a handle: see `Learnt`. `age_ms`: how long ago it was learnt; 0 for what is kept here."""
 
     code: int
     values: tuple[HandleValue, ...]
     is_certified: bool
+    age_ms: int = 0
 
 
 class Memory(Protocol):
     """What a walk may look up on its way: the node's own store and its cache. Never waits."""
 
     def known(self, handle: bytes, *, types: Sequence[bytes], certified: bool, now_ms: int) -> Known | None:
-        """What is known of the values of these types, kept here or remembered; None where somebody must be asked."""
+        """What is known of the values of these types, kept here or remembered; None where somebody must be asked.
+
+        No types: all values. `certified`: only what a signature chain vouches for, or what is kept here.
+        """
         ...
 
 

@@ -30,11 +30,11 @@ class World:
 
     root_sites: tuple[Site, ...] = ()
     root_keys: tuple[PublicKey, ...] = ()
-    fixed: Mapping[bytes, tuple[Site, ...]] = field(default=NO_FIXED)
+    fixed: Mapping[bytes, tuple[Site, ...]] = field(default_factory=lambda: NO_FIXED)
     caches: tuple[Site, ...] = ()
     cached_prefixes: frozenset[bytes] = frozenset()
     namespace: bytes | None = None
-    inside: Mapping[str, str] = field(default=NO_ADDRESSES)
+    inside: Mapping[str, str] = field(default_factory=lambda: NO_ADDRESSES)
     keywords: frozenset[bytes] = frozenset()
     ours: frozenset[tuple[str, int]] = frozenset()
 

@@ -1,0 +1,1 @@
+"""Worlds and questions that an operator can read, walked through in virtual time."""

@@ -1,0 +1,1 @@
+"""Seeded random worlds, each with tempers of its own."""

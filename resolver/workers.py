@@ -12,8 +12,9 @@ import os
 import select
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final
 
 log = logging.getLogger(__name__)
@@ -25,6 +26,7 @@ QUICK_DEATH_S: Final = 1.0  # A worker that lived shorter died of its start.
 PAUSE_FIRST_S: Final = 0.1
 TICK_S: Final = 0.1
 _PR_SET_PDEATHSIG: Final = 1
+_PR_SET_NAME: Final = 15
 _STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 _HELD_SIGNALS: Final = (*_STOP_SIGNALS, signal.SIGHUP)
 
@@ -46,10 +48,21 @@ class _Worker:
 
 
 class Supervisor:
-    """Runs `count` workers until SIGTERM or SIGINT. `on_ready` is called once, when all answer for the first time."""
+    """Runs `count` workers until SIGTERM or SIGINT. `on_ready` is called once, when all answer for the first time.
 
-    def __init__(self, work: Work, *, count: int, on_ready: Callable[[], None]) -> None:
+    `names` are of those by number that do something else than answer: for the log, and for who lists processes.
+    """
+
+    def __init__(
+        self,
+        work: Work,
+        *,
+        count: int,
+        on_ready: Callable[[], None],
+        names: Mapping[int, str] = MappingProxyType({}),
+    ) -> None:
         self._work = work
+        self._names = names
         self._count = count
         self._on_ready = on_ready
         self._workers: dict[int, _Worker] = {}
@@ -85,6 +98,9 @@ class Supervisor:
     def process_ids(self) -> Sequence[int]:
         """The workers that live."""
         return list(self._workers)
+
+    def _name(self, number: int) -> str:
+        return self._names.get(number, f"worker {number}")
 
     def _on_stop(self, *_: object) -> None:
         self._stopping = True
@@ -123,7 +139,9 @@ class Supervisor:
         """The child's whole life: it never returns."""
         code = WORKER_FAILED
         try:
-            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)  # A supervisor that is killed takes us along.
+            libc = ctypes.CDLL(None)
+            libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)  # A supervisor that is killed takes us along.
+            libc.prctl(_PR_SET_NAME, f"hnode {self._name(number)}".encode())  # The kernel keeps 15 octets.
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches us all; the supervisor passes on SIGTERM.
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             signal.signal(signal.SIGHUP, signal.SIG_DFL)
@@ -133,7 +151,7 @@ class Supervisor:
                 os._exit(code)
             code = self._work(number, lambda: _tell(writing))
         except Exception:
-            log.exception("worker %d failed", number)
+            log.exception("%s failed", self._name(number))
         finally:
             os._exit(code)
 
@@ -165,7 +183,7 @@ class Supervisor:
             ended, status = os.waitpid(process_id, os.WNOHANG)
             lived = time.monotonic() - worker.started_at
             if not ended and not worker.is_ready and lived > START_S:
-                log.error("worker %d does not answer after %.0f s: killed", worker.number, lived)
+                log.error("%s does not answer after %.0f s: killed", self._name(worker.number), lived)
                 os.kill(process_id, signal.SIGKILL)
             if not ended:
                 continue
@@ -176,7 +194,7 @@ class Supervisor:
             pause = min(worker.pause_s * 2, RESTART_PAUSE_MAX_S) if quick else PAUSE_FIRST_S
             self._due.append((time.monotonic() + (pause if quick else 0.0), worker.number, pause))
             if not self._stopping:
-                log.error("worker %d (pid %d) %s", worker.number, process_id, _how(status))
+                log.error("%s (pid %d) %s", self._name(worker.number), process_id, _how(status))
         return died
 
     def _restart_due(self) -> None:
@@ -184,11 +202,11 @@ class Supervisor:
         due = [entry for entry in self._due if entry[0] <= now]
         self._due = [entry for entry in self._due if entry[0] > now]
         for _, number, pause_s in due:
-            log.warning("starting worker %d again", number)
+            log.warning("starting %s again", self._name(number))
             try:
                 self._start(number, pause_s)
             except OSError as error:  # No memory, processes or descriptors: the others go on.
-                log.error("worker %d cannot be started: %s", number, error.strerror)
+                log.error("%s cannot be started: %s", self._name(number), error.strerror)
                 self._due.append((now + RESTART_PAUSE_MAX_S, number, RESTART_PAUSE_MAX_S))
 
     def _stop_all(self) -> None:

@@ -1,108 +1,68 @@
-"""The one writer of a process: gathers changes from every thread, and one transaction carries all that wait.
+"""What writing comes to, whoever does it: batches of changes, when to commit them, and what a submitter is told.
 
-While one commit is under way on the disk, further changes gather; the next transaction takes them all (group commit).
-A future is done only when its change is on disk, or refused.
+One process of a node writes its store (`storage.writer_server`); all others hand their changes to it and wait
+(`storage.writer_client`). Changes that wait at the same time share one durable transaction (group commit).
 """
 
-import queue
-import threading
-from collections.abc import Callable
+import asyncio
+import logging
+from collections.abc import Sequence
 from concurrent.futures import Future
-from typing import Final
+from typing import Final, Protocol
 
 from storage.base import Change, HandleStore, Outcome, StoreCorrupt, StoreError
 
+log = logging.getLogger(__name__)
+
 WAITING_MAX: Final = 10_000
-"""Changes that may wait: some seconds of work. Beyond, a submit is refused, so that memory and waiting stay bounded."""
+"""Changes of one process that may wait: some seconds of work. Beyond, a submit is refused, so that memory and waiting
+stay bounded."""
 
 BATCH_MAX: Final = 2_000
 """Changes of one transaction: far more than a disk's sync costs, and soon over for those behind."""
 
+GATHER_S: Final = 0.005
+"""How long changes wait for others at most, where others are to be expected: about what a disk's sync takes."""
+
 
 class StoreBusy(StoreError):
-    """Too many changes wait for the disk, or the writer has been closed: ask again later."""
+    """Nothing was changed: too many changes wait for the disk, the writer does not run, or the node is stopping."""
 
 
-_Job = tuple[Change, "Future[Outcome]"]
+class OutcomeUnknown(StoreError):
+    """The writer ended while it had the change: it may be on disk, or not. It is never made a second time by itself."""
 
 
-class Writer:
-    """A thread that applies changes to a store. `now_ms` gives milliseconds since 1970."""
+class Submits(Protocol):
+    """Takes changes to be made, and refuses what would wait too long."""
 
-    def __init__(self, store: HandleStore, now_ms: Callable[[], int], *, waiting_max: int = WAITING_MAX) -> None:
-        self._store = store
-        self._now_ms = now_ms
-        self._waiting: queue.Queue[_Job | None] = queue.Queue(waiting_max)
-        self._closing = threading.Lock()
-        self._is_closed = False
-        self.batches = 0
-        self.changes = 0
-        self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
-        self._thread.start()
-
-    def submit(self, change: Change) -> "Future[Outcome]":
-        """Have a change made. `StoreBusy` at once where too many wait; never blocks.
+    def submit(self, change: Change) -> "asyncio.Future[Outcome] | Future[Outcome]":
+        """Have a change made; never blocks. `StoreBusy` at once where too many wait.
 
         The future gives the change's outcome once it is durable, or the error that kept it from being made: the
-        `StoreError` of its whole transaction, or what its own `decide` raised by mistake.
+        `StoreError` of its whole transaction, or what its own `decide` raised by mistake; or `OutcomeUnknown`.
         """
-        done: Future[Outcome] = Future()
-        with self._closing:
-            if self._is_closed:
-                raise StoreBusy("the writer is closed: the node is stopping")
-            try:
-                self._waiting.put_nowait((change, done))
-            except queue.Full:
-                raise StoreBusy(f"{self._waiting.maxsize} changes wait for the disk: ask again later") from None
-        return done
+        ...
 
     def close(self) -> None:
-        """Take no more changes, make those that wait, and end."""
-        with self._closing:
-            is_first, self._is_closed = not self._is_closed, True
-        if is_first:
-            self._waiting.put(None)
-        self._thread.join()
+        """Take no more changes."""
+        ...
 
-    def _run(self) -> None:
-        is_over = False
-        while not is_over:
-            jobs, is_over = self._gathered()
-            if jobs:
-                self._make(jobs)
 
-    def _gathered(self) -> tuple[list[_Job], bool]:
-        """All that waits, up to a batch; waits for the first. Whether the end was among it."""
-        jobs: list[_Job] = []
-        first = self._waiting.get()
-        while first is not None:
-            jobs.append(first)
-            if len(jobs) >= BATCH_MAX:
-                return jobs, False
-            try:
-                first = self._waiting.get_nowait()
-            except queue.Empty:
-                return jobs, False
-        return jobs, True
+def made(store: HandleStore, changes: Sequence[Change], *, now_ms: int) -> list[Outcome | Exception]:
+    """Make changes in one transaction; the outcome of each, or what kept it from being made.
 
-    def _make(self, jobs: list[_Job]) -> None:
-        self._apply([job for job in jobs if job[1].set_running_or_notify_cancel()])
-
-    def _apply(self, jobs: list[_Job]) -> None:
-        try:
-            outcomes = self._store.apply([change for change, _ in jobs], now_ms=self._now_ms())
-        except Exception as error:
-            if len(jobs) > 1 and _is_of_one_change(error):
-                for job in jobs:
-                    self._apply([job])
-                return
-            for _, done in jobs:
-                done.set_exception(error)
-            return
-        self.batches += 1
-        self.changes += len(jobs)
-        for (_, done), outcome in zip(jobs, outcomes, strict=True):
-            done.set_result(outcome)
+    Where one change breaks the transaction, as a record that cannot be read does, each is made alone.
+    """
+    try:
+        return list(store.apply(changes, now_ms=now_ms))
+    except Exception as error:
+        if not _is_of_one_change(error):
+            return [error] * len(changes)
+        if len(changes) == 1:
+            log.exception("a change cannot be made: our mistake, or a damaged record")
+            return [error]
+    return [found for change in changes for found in made(store, [change], now_ms=now_ms)]
 
 
 def _is_of_one_change(error: Exception) -> bool:
@@ -111,3 +71,32 @@ def _is_of_one_change(error: Exception) -> bool:
     So it is with a record that cannot be read, and with a mistake of ours in a `decide`.
     """
     return isinstance(error, StoreCorrupt) or not isinstance(error, StoreError)
+
+
+class Gathering:
+    """When to commit: at once for a lone client, and for many when those are there who can be expected.
+
+    Who had a change in the last commit, and who came while it was under way, are those who write now: as clients wait
+    for one change before they ask for the next, so many changes are to be expected, and no more. Whatever comes, nobody
+    waits for others longer than `gather_s`. Times are seconds of one clock.
+    """
+
+    def __init__(self, gather_s: float = GATHER_S) -> None:
+        self._gather_s = gather_s
+        self._begun_s: float | None = None
+        self.expected = 1
+
+    def wait_s(self, waiting: int, now_s: float) -> float | None:
+        """How long to wait for more where so many wait: 0 to commit now, None where nothing does."""
+        if not waiting:
+            return None
+        if self._begun_s is None:
+            self._begun_s = now_s
+        if waiting >= min(self.expected, BATCH_MAX):
+            return 0.0
+        return max(0.0, self._begun_s + self._gather_s - now_s)
+
+    def committed(self, size: int, waiting: int) -> None:
+        """So many changes were committed, and so many came meanwhile."""
+        self.expected = size + waiting
+        self._begun_s = None

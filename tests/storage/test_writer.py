@@ -1,158 +1,95 @@
-"""The one writer: changes that wait share a commit, and nothing is told before it is on disk."""
-
-import threading
-import time
-from collections.abc import Sequence
-from functools import partial
-from pathlib import Path
+"""Batches of changes and when they are committed: what a batch comes to, whom a lone client waits for, and how long."""
 
 import pytest
 
 from protocol.errors import HandleExists
 from protocol.value import value_list
-from storage.base import Change, IfExists, Outcome, PutRecord, StoreFull, UpdateRecord
-from storage.lmdb_store import LmdbStore
+from storage.base import Change, IfExists, Outcome, PutRecord, StoreCorrupt, StoreFull, UpdateRecord
 from storage.memory import MemoryStore
-from storage.writer import StoreBusy, Writer
+from storage.writer import BATCH_MAX, GATHER_S, Gathering, made
 
 EMPTY = value_list([])
-
-
-class SlowStore(MemoryStore):
-    """A disk whose sync takes a while, and which a test can stop or fill."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.gate = threading.Event()
-        self.gate.set()
-        self.is_full = False
-        self.durable: set[bytes] = set()
-
-    def apply(self, changes: Sequence[Change], *, now_ms: int) -> list[Outcome]:
-        if self.is_full:
-            raise StoreFull("no room")
-        outcomes = super().apply(changes, now_ms=now_ms)
-        self.gate.wait(10)
-        self.durable |= {change.handle for change in changes if isinstance(change, PutRecord)}
-        return outcomes
 
 
 def put(number: int) -> PutRecord:
     return PutRecord(b"88.1/%d" % number, EMPTY, IfExists.FAIL)
 
 
-def test_changes_that_wait_share_a_commit() -> None:
-    store = SlowStore()
-    store.gate.clear()
-    writer = Writer(store, lambda: 1)
-    futures = [writer.submit(put(number)) for number in range(500)]
-    assert not any(future.done() for future in futures)  # The disk has not answered yet.
-    store.gate.set()
-    outcomes = [future.result(5) for future in futures]
-    writer.close()
-    assert [outcome.number for outcome in outcomes] == list(range(1, 501))
-    assert writer.changes == 500
-    assert writer.batches <= 3
+class FailingStore(MemoryStore):
+    """A store that cannot take some changes, or none at all; it counts its transactions."""
+
+    def __init__(self, error: Exception, *, only: Change | None = None) -> None:
+        super().__init__()
+        self.error = error
+        self.only = only
+        self.transactions = 0
+
+    def apply(self, changes: object, *, now_ms: int) -> list[Outcome]:
+        assert isinstance(changes, list | tuple)
+        if self.only is None or self.only in changes:
+            raise self.error
+        self.transactions += 1
+        return super().apply(changes, now_ms=now_ms)
 
 
-def test_nothing_is_told_before_it_is_durable() -> None:
-    store = SlowStore()
-    writer = Writer(store, lambda: 1)
-    early: list[bytes] = []
-
-    def noted(handle: bytes, _: object) -> None:
-        if handle not in store.durable:
-            early.append(handle)
-
-    for number in range(200):
-        change = put(number)
-        future = writer.submit(change)
-        future.add_done_callback(partial(noted, change.handle))
-    writer.close()
-    assert not early
-    assert len(store.durable) == 200
-
-
-def test_a_refused_change_leaves_the_others_of_its_commit_alone() -> None:
-    store = SlowStore()
-    store.gate.clear()
-    writer = Writer(store, lambda: 1)
-    futures = [writer.submit(put(number)) for number in (1, 2, 1, 3)]
-    store.gate.set()
-    outcomes = [future.result(5) for future in futures]
-    writer.close()
-    assert [outcome.number for outcome in outcomes] == [1, 2, 0, 3]
+def test_a_refused_change_leaves_the_others_of_its_batch_alone() -> None:
+    outcomes = made(MemoryStore(), [put(number) for number in (1, 2, 1, 3)], now_ms=1)
+    assert [found.number for found in outcomes if isinstance(found, Outcome)] == [1, 2, 0, 3]
+    assert isinstance(outcomes[2], Outcome)
     assert isinstance(outcomes[2].error, HandleExists)
 
 
-def test_a_commit_that_fails_is_told_to_each_that_was_in_it_and_the_next_may_succeed() -> None:
-    store = SlowStore()
-    writer = Writer(store, lambda: 1)
-    store.is_full = True
-    futures = [writer.submit(put(number)) for number in range(3)]
-    for future in futures:
-        with pytest.raises(StoreFull):
-            future.result(5)
-    store.is_full = False
-    assert writer.submit(put(9)).result(5).number == 1
-    writer.close()
+def test_a_transaction_that_fails_is_told_to_each_that_was_in_it() -> None:
+    store = FailingStore(StoreFull("no room"))
+    outcomes = made(store, [put(1), put(2)], now_ms=1)
+    assert [type(found) for found in outcomes] == [StoreFull, StoreFull]
+    assert store.transactions == 0
 
 
-def test_a_change_that_breaks_its_commit_by_our_mistake_leaves_the_others_alone() -> None:
-    store = SlowStore()
-    store.gate.clear()
-    writer = Writer(store, lambda: 1)
-    first = writer.submit(put(0))
+def test_a_damaged_record_keeps_only_its_own_change_from_being_made() -> None:
+    store = FailingStore(StoreCorrupt("what is kept cannot be read"), only=put(2))
+    outcomes = made(store, [put(1), put(2), put(3)], now_ms=1)
+    assert [type(found) for found in outcomes] == [Outcome, StoreCorrupt, Outcome]
+    assert store.transactions == 2
+
+
+def test_our_mistake_in_a_decision_keeps_only_its_own_change_from_being_made() -> None:
     mistake = UpdateRecord(b"88.1/9", lambda _: 1 // 0)  # type: ignore[arg-type, return-value]
-    futures = [writer.submit(change) for change in (put(1), mistake, put(2))]
-    store.gate.set()
-    assert [future.result(5).number for future in (first, futures[0], futures[2])] == [1, 2, 3]
-    with pytest.raises(ZeroDivisionError):
-        futures[1].result(5)
-    writer.close()
-    assert writer.changes == 3
+    store = MemoryStore()
+    outcomes = made(store, [put(1), mistake, put(2)], now_ms=1)
+    assert [type(found) for found in outcomes] == [Outcome, ZeroDivisionError, Outcome]
+    assert store.get(b"88.1/1") is not None
+    assert store.get(b"88.1/2") is not None
 
 
-def test_what_would_wait_without_bound_is_refused_at_once() -> None:
-    store = SlowStore()
-    store.gate.clear()
-    writer = Writer(store, lambda: 1, waiting_max=10)
-    first = writer.submit(put(0))
-    time.sleep(0.1)  # The writer has taken it and waits for the disk.
-    futures = [writer.submit(put(number)) for number in range(1, 11)]
-    with pytest.raises(StoreBusy, match="10 changes wait"):
-        writer.submit(put(11))
-    store.gate.set()
-    assert [future.result(5).number for future in (first, *futures)] == list(range(1, 12))
-    writer.close()
+def test_a_lone_client_waits_for_nobody() -> None:
+    gathering = Gathering()
+    assert gathering.wait_s(0, 1.0) is None
+    for at_s in range(1, 10):
+        assert gathering.wait_s(1, at_s) == 0
+        gathering.committed(1, 0)
 
 
-def test_closing_makes_what_waits_and_takes_no_more() -> None:
-    store = SlowStore()
-    writer = Writer(store, lambda: 1)
-    futures = [writer.submit(put(number)) for number in range(50)]
-    writer.close()
-    writer.close()
-    assert all(future.done() for future in futures)
-    with pytest.raises(StoreBusy, match="closed"):
-        writer.submit(put(99))
+def test_many_clients_are_waited_for_until_as_many_are_there_as_wrote_before() -> None:
+    gathering = Gathering()
+    gathering.committed(5, 11)  # Sixteen write: five had a change in the last commit, the others came meanwhile.
+    assert gathering.wait_s(11, 1.0) == pytest.approx(GATHER_S)
+    assert gathering.wait_s(15, 1.001) == pytest.approx(GATHER_S - 0.001)
+    assert gathering.wait_s(16, 1.002) == 0
 
 
-def test_many_threads_write_one_gapless_journal_to_disk(tmp_path: Path) -> None:
-    with LmdbStore.create(tmp_path / "s", map_size=1 << 16) as store:
-        writer = Writer(store, lambda: int(time.time() * 1000))
-        numbers: list[int] = []
+def test_nobody_waits_longer_than_the_bound_and_then_no_longer_for_who_did_not_come() -> None:
+    gathering = Gathering()
+    gathering.committed(1, 15)
+    assert gathering.wait_s(15, 1.0) == pytest.approx(GATHER_S)
+    assert gathering.wait_s(15, 1.0 + GATHER_S) == 0
+    gathering.committed(15, 0)
+    assert gathering.expected == 15
+    gathering.committed(1, 0)
+    assert gathering.wait_s(1, 2.0) == 0
 
-        def work(first: int) -> None:
-            for number in range(first, first + 25):
-                numbers.append(writer.submit(put(number)).result(10).number)
 
-        threads = [threading.Thread(target=work, args=(100 * n,)) for n in range(16)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        writer.close()
-        assert sorted(numbers) == list(range(1, 401))
-        assert writer.batches < 400  # They shared commits.
-        assert store.verify() == []
+def test_no_more_are_waited_for_than_a_transaction_takes() -> None:
+    gathering = Gathering()
+    gathering.committed(BATCH_MAX, BATCH_MAX)
+    assert gathering.wait_s(BATCH_MAX, 1.0) == 0

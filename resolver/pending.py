@@ -22,7 +22,9 @@ Part = bytes | Secure
 class Pending:
     """A reply to come. `parts` begins it, once: whole messages as octets, then whatever follows them on the connection.
 
-    No parts at all is silence. A transport that cannot carry more than one part sends the first one.
+    No parts at all is silence. A transport that cannot carry more than one part sends the first one. `keeps` says
+    whether the client asks to keep its connection, where that was encrypted; None where the message says it itself.
     """
 
     parts: Callable[[], AsyncIterator[Part]]
+    keeps: bool | None = None

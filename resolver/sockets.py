@@ -4,14 +4,17 @@ The supervisor binds them before a worker starts: a taken port is told at once, 
 datagrams and connections waiting for the one that takes its place.
 """
 
+import asyncio
 import errno
 import socket
 from collections.abc import Sequence
+from struct import Struct
 from typing import Final
 
 from resolver.config_units import Endpoint
 
 BACKLOG: Final = 1_024  # Connections that wait to be accepted, a worker.
+_LINGER_NOT: Final = Struct("ii").pack(1, 0)  # Of SO_LINGER: on, for no time.
 
 
 class PortTaken(Exception):
@@ -72,3 +75,13 @@ def for_workers(
         for sockets in lists:
             sockets.append(bound(chosen, kind, section=section, receive_buffer=receive_buffer))
     return lists
+
+
+def forget_unsent(transport: asyncio.BaseTransport) -> None:
+    """Have the kernel drop what a client has not taken once its connection is aborted, and tell the client so.
+
+    It would keep some megabytes for as long as the client's end is there, silent as it may be.
+    """
+    sock = transport.get_extra_info("socket")
+    if sock is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)

@@ -1,14 +1,13 @@
 """What every worker must see and no restart needs: challenges, sessions, who failed. An LMDB environment without sync.
 
-A note is octets under a number that is hard to guess, with an end. Notes of one kind are bounded in number, in all and
-a source, and in octets a source; behind the bound of all the oldest goes. Each call is one transaction: of two workers
+A note is octets under a number that is hard to guess, with an end. Notes of one kind are bounded in number and octets,
+in all and a source; behind the bounds of all the oldest go. Each call is one transaction: of two workers
 that take a note at the same moment, one gets it. Knows nothing of what the octets say.
 """
 
 import secrets
 import shutil
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -20,8 +19,11 @@ import lmdb
 from storage.base import StoreError
 
 ID_MAX: Final = 0x7FFFFFFF  # Deployed clients read the number as a signed one.
-MAP_SIZE: Final = 1 << 29
-"""Address space: all bounds together stay below; the file is sparse, and gone at the next start."""
+MAP_SIZE: Final = 1 << 30
+"""Address space: three times what the bounds of all kinds allow, since long notes take whole pages that lie together.
+
+The file is sparse, and gone at the next start.
+"""
 
 _READERS_MAX: Final = 256  # A worker each, twice.
 _TRIES: Final = 64  # For a free number: with a million taken, one try of two thousand meets one.
@@ -51,6 +53,7 @@ class Kind:
     number: int
     notes_max: int
     notes_a_source_max: int
+    octets_max: int
     octets_a_source_max: int
 
 
@@ -84,13 +87,8 @@ class Volatile:
             raise StoreError(f"{path} cannot be made: {error.strerror}") from error
         return cls(path)
 
-    @contextmanager
-    def _changing(self) -> Generator[Any]:
-        try:
-            with self._environment.begin(write=True) as transaction:
-                yield transaction
-        except lmdb.Error as error:
-            raise StoreError(f"challenges and sessions cannot be kept: {error}") from error
+    def _changing(self) -> "_Changing":
+        return _Changing(self._environment)
 
     def add(
         self, kind: Kind, source: str, octets: bytes, *, now_ms: int, end_ms: int, number: int | None = None
@@ -109,8 +107,8 @@ class Volatile:
             notes, size = self._tally(transaction, kind.number, who)
             if notes >= kind.notes_a_source_max or size + len(octets) > kind.octets_a_source_max:
                 raise TooMany(f"{source} has {notes} notes of {size} octets")
-            if self._tally(transaction, kind.number, b"")[0] >= kind.notes_max:
-                self._drop_oldest(transaction, kind.number)
+            while self._is_full(transaction, kind, len(octets)) and self._drop_oldest(transaction, kind.number):
+                pass
             if number is None:
                 number = self._free_number(transaction)
             self._put(transaction, number, kind.number, who, octets, end_ms)
@@ -157,7 +155,8 @@ class Volatile:
             if old_end_ms != end_ms:
                 transaction.delete(_KEY.pack(kind.number, old_end_ms, number), db=self._ends)
             self._put(transaction, number, kind.number, source, kept, end_ms, is_end_new=old_end_ms != end_ms)
-            self._count(transaction, kind.number, source, 0, len(kept) - len(found[1]))
+            if len(kept) != len(found[1]):
+                self._count(transaction, kind.number, source, 0, len(kept) - len(found[1]))
         return True
 
     def count(self, kind: Kind, source: str = "") -> int:
@@ -211,12 +210,20 @@ class Volatile:
         transaction.delete(_KEY.pack(kind, end_ms, number), db=self._ends)
         self._count(transaction, kind, octets[_NOTE.size : start], -1, start - len(octets))
 
-    def _drop_oldest(self, transaction: Any, kind: int) -> None:
+    def _is_full(self, transaction: Any, kind: Kind, more: int) -> bool:
+        """Whether a note of so many octets more passes the bounds of all sources together."""
+        notes, size = self._tally(transaction, kind.number, b"")
+        return notes >= kind.notes_max or size + more > kind.octets_max
+
+    def _drop_oldest(self, transaction: Any, kind: int) -> bool:
+        """Take away the note of a kind that ends first; whether there was one."""
         cursor = transaction.cursor(self._ends)
-        if cursor.set_range(_KEY.pack(kind, 0, 0)):
-            found, _, number = _KEY.unpack(cursor.key())
-            if found == kind:
-                self._drop(transaction, number, transaction.get(_NUMBER.pack(kind, number), db=self._notes))
+        if not cursor.set_range(_KEY.pack(kind, 0, 0)):
+            return False
+        found, _, number = _KEY.unpack(cursor.key())
+        if found == kind:
+            self._drop(transaction, number, transaction.get(_NUMBER.pack(kind, number), db=self._notes))
+        return bool(found == kind)
 
     def _sweep(self, transaction: Any, now_ms: int) -> None:
         """Take away some notes, of each kind, whose end has come."""
@@ -263,6 +270,37 @@ class Volatile:
     def close(self) -> None:
         """Give back files and memory."""
         self._environment.close()
+
+
+class _Changing:
+    """A transaction of one call; in a class of its own, as a generator would cost more than what is done in it."""
+
+    __slots__ = ("_environment", "_transaction")
+
+    def __init__(self, environment: Any) -> None:
+        self._environment = environment
+
+    def __enter__(self) -> Any:
+        try:
+            self._transaction = self._environment.begin(write=True)
+        except lmdb.Error as error:
+            raise _not_kept(error) from error
+        return self._transaction
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        try:
+            if error is None:
+                self._transaction.commit()
+            else:
+                self._transaction.abort()
+        except lmdb.Error as failure:
+            raise _not_kept(failure) from failure
+        if isinstance(error, lmdb.Error):
+            raise _not_kept(error) from error
+
+
+def _not_kept(error: Exception) -> StoreError:
+    return StoreError(f"challenges and sessions cannot be kept: {error}")
 
 
 def _failed_key(who: str) -> bytes:

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from storage.volatile import FAILED_MAX, Kind, TooMany, Volatile
+from resolver.challenges import CHALLENGES, SESSION_CHALLENGES, UDP_CHALLENGES
+from resolver.sessions import SESSIONS
+from storage.volatile import FAILED_MAX, MAP_SIZE, Kind, TooMany, Volatile
 from tests.support.running import PROJECT
 
-KIND = Kind(1, notes_max=6, notes_a_source_max=3, octets_a_source_max=100)
-OTHER = Kind(2, notes_max=6, notes_a_source_max=3, octets_a_source_max=100)
+KIND = Kind(1, notes_max=6, notes_a_source_max=3, octets_max=150, octets_a_source_max=100)
+OTHER = Kind(2, notes_max=6, notes_a_source_max=3, octets_max=150, octets_a_source_max=100)
 
 
 @pytest.fixture
@@ -56,6 +58,22 @@ def test_behind_the_bound_of_all_the_one_that_ends_first_goes(notes: Volatile) -
     assert all(notes.get(KIND, number, now_ms=1) for number in numbers[1:])
 
 
+def test_behind_the_octets_of_all_as_many_go_as_a_long_one_needs(notes: Volatile) -> None:
+    numbers = [notes.add(KIND, f"s{n}", b"x" * 50, now_ms=0, end_ms=100 + n) for n in range(3)]
+    late = notes.add(KIND, "late", b"x" * 60, now_ms=0, end_ms=1_000)
+    assert [notes.get(KIND, number, now_ms=1) is not None for number in (*numbers, late)] == [False, False, True, True]
+    notes.change(KIND, late, lambda octets: (octets[:50], 1_000), now_ms=1)
+    notes.add(KIND, "s3", b"x" * 50, now_ms=1, end_ms=100)
+    assert notes.count(KIND) == 3
+
+
+def test_notes_of_all_kinds_at_their_bounds_fit_into_the_file() -> None:
+    kinds = (CHALLENGES, UDP_CHALLENGES, SESSION_CHALLENGES, SESSIONS)
+    assert len({kind.number for kind in kinds}) == len(kinds)
+    # A note of just over half a page of 4 KiB takes all of it; the rest is for what lies apart.
+    assert 3 * sum(kind.octets_max for kind in kinds) < MAP_SIZE
+
+
 def test_ended_notes_make_room(notes: Volatile) -> None:
     for _ in range(3):
         notes.add(KIND, "a", b"x", now_ms=0, end_ms=10)
@@ -86,7 +104,7 @@ def test_another_process_takes_it_and_we_do_not(notes: Volatile, tmp_path: Path)
     number = notes.add(KIND, "a", b"octets", now_ms=0, end_ms=100)
     program = (
         "import sys; from pathlib import Path; from storage.volatile import Kind, Volatile; "
-        "sys.stdout.buffer.write(Volatile(Path(sys.argv[1])).take(Kind(1, 6, 3, 100), int(sys.argv[2]), now_ms=1))"
+        "sys.stdout.buffer.write(Volatile(Path(sys.argv[1])).take(Kind(1, 6, 3, 150, 100), int(sys.argv[2]), now_ms=1))"
     )
     command = [sys.executable, "-c", program, str(tmp_path / "volatile"), str(number)]
     assert subprocess.run(command, capture_output=True, check=True, cwd=PROJECT).stdout == b"octets"

@@ -115,17 +115,20 @@ def place(at: str) -> tuple[str, int]:
 
 
 _AT: Final = click.option("--at", metavar="HOST:PORT", help="Ask that server, instead of this node's own store.")
-AUTH_OPTIONS: Final = (
-    click.option("--auth", metavar="INDEX:HANDLE", help="Who you are there: the value that holds your key."),
-    click.option("--key", type=_PATH, metavar="FILE", help="Your private key: PEM, .bin or JWK."),
-    click.option("--secret-file", type=_PATH, metavar="FILE", help="Your secret: FILE's first line."),
-    click.option("--passphrase-file", type=_PATH, metavar="FILE", help="The passphrase that opens the key."),
+_AUTH: Final = click.option("--auth", metavar="INDEX:HANDLE", help="Who you are there: the value that holds your key.")
+_KEY: Final = click.option("--key", type=_PATH, metavar="FILE", help="Your private key: PEM, .bin or JWK.")
+_SECRET: Final = click.option("--secret-file", type=_PATH, metavar="FILE", help="Your secret: FILE's first line.")
+_PASSPHRASE: Final = click.option(
+    "--passphrase-file", type=_PATH, metavar="FILE", help="The passphrase that opens the key."
+)
+_WAY: Final = (
     click.option("--server-key", type=_PATH, metavar="FILE", help="The server's public key, or its siteinfo.bin."),
     click.option("--tls", is_flag=True, help="Over TLS: checked by --server-key, --ca, or the system's authorities."),
     click.option("--ca", type=_PATH, metavar="FILE", help="Authorities (PEM) that vouch for the server."),
     click.option("--insecure", is_flag=True, help="Over TLS, whoever answers."),
     click.option("--session", is_flag=True, help="In a session: one proof for all requests, each with a MAC."),
 )
+AUTH_OPTIONS: Final = (_AUTH, _KEY, _SECRET, _PASSPHRASE, *_WAY)
 """Who we are there and how the server is spoken to, without where it is."""
 
 _UDP: Final = click.option("--udp", is_flag=True, help="Over UDP, where a lost answer may mean a change done twice.")
@@ -154,6 +157,12 @@ def collected(*options: _Option) -> Callable[[_Command], _Command]:
 def remote_options(command: _Command) -> _Command:
     """Give a command all options of another server, `--at` first, as one argument `remote`."""
     return collected(_AT, *AUTH_OPTIONS, _UDP)(command)
+
+
+def signer_remote_options(command: _Command) -> _Command:
+    """The same for a command whose `--key` is that of a signer: it proves who asks unless another is named."""
+    other = click.option("--auth-key", "key", type=_PATH, metavar="FILE", help="Your key there.  [default: --key]")
+    return collected(_AT, _AUTH, other, _SECRET, *_WAY, _UDP)(command)
 
 
 def asked(

@@ -5,13 +5,13 @@ bound, and only so many wait. Sources: behaviours 16, 21 and 22; spec, security:
 """
 
 import asyncio
-import logging
 from collections import Counter as Tally
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, Protocol
 
+from protocol.dialect import read_any_public_key
 from protocol.errors import HandleError, InvalidCredential, Malformed, TooBusy
 from protocol.requests import ChallengeAnswer, VerifyChallengeRequest
 from protocol.trust.challenge import (
@@ -19,16 +19,19 @@ from protocol.trust.challenge import (
     RequestDigest,
     challenge_input,
     public_key_answer_is_valid,
+    public_key_answer_is_weak,
     secret_key_answer_is_valid,
+    secret_key_answer_is_weak,
 )
-from protocol.trust.keys import DsaPublicKey, PublicKey, UnknownPublicKey, read_public_key
+from protocol.trust.keys import DsaPublicKey, PublicKey, UnknownPublicKey
 from protocol.value import HandleValue, Reference
 from protocol.version import V_SHA256, Version
 from resolver.finding import Finder
+from resolver.log_limits import limited
 from resolver.signing import Pool
 from storage.volatile import Volatile
 
-log = logging.getLogger(__name__)
+log = limited(__name__)
 
 PUBLIC_KEY: Final = b"HS_PUBKEY"
 SECRET_KEY: Final = b"HS_SECKEY"
@@ -127,11 +130,14 @@ class Authenticator:
     async def proof(self, answer: ChallengeAnswer, nonce: bytes, digest: RequestDigest, version: Version) -> Proof:
         """Whether the answer proves its key; `version` is the form that was asked for.
 
+        One by MD5 proves nothing where better was asked for: who stands between may have weakened it.
         `InvalidCredential` for a kind of proof that nobody knows.
         """
         if answer.type == PUBLIC_KEY:
-            return await self._by_public_key(answer, challenge_input(nonce, digest))
+            return await self._by_public_key(answer, challenge_input(nonce, digest), version)
         if answer.type == SECRET_KEY:
+            if secret_key_answer_is_weak(answer.answer, version):
+                return _weak(answer, version)
             request = VerifyChallengeRequest(key=answer.key, nonce=nonce, digest=digest, answer=answer.answer)
             if self._keeps(answer.key.handle):
                 return await self.by_secret(request)
@@ -144,13 +150,15 @@ class Authenticator:
         found = [value for value in values if is_kind(value) and reference.index in (0, value.index)]
         return sorted(found, key=lambda value: value.index)[:KEYS_MAX]
 
-    async def _by_public_key(self, answer: ChallengeAnswer, data: bytes) -> Proof:
+    async def _by_public_key(self, answer: ChallengeAnswer, data: bytes, version: Version) -> Proof:
         for value in await self._keys(answer.key, lambda found: found.type == PUBLIC_KEY):
             try:
-                key = read_public_key(value.data)
+                key = read_any_public_key(value.data)
             except HandleError:
                 continue
-            if await self._fits(answer, key, data):
+            if public_key_answer_is_weak(answer.answer):
+                _weak(answer, version)
+            elif await self._fits(answer, key, data):
                 return Proof(True, value.index)
         return Proof(False)
 
@@ -190,6 +198,11 @@ class Authenticator:
             version.at_least(said.version) and version != said.version and not said.version.at_least(V_SHA256)
         )
         return Proof(False, older=said.suggested if is_newer and is_old_server else None)
+
+
+def _weak(answer: ChallengeAnswer, version: Version) -> Proof:
+    log.info("an answer of %d:%r is weaker than %s asks for", answer.key.index, answer.key.handle[:64], version)
+    return Proof(False)
 
 
 _OLD_FORMS: Final = 2

@@ -5,7 +5,6 @@ the deployed software looks at permissions before it looks at a signature (behav
 Sources: spec, security: section 9.3; behaviours 16, 22 and 23.
 """
 
-import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
@@ -14,8 +13,9 @@ from protocol.administrator import Administrator, read_vlist
 from protocol.errors import Malformed
 from protocol.value import HandleValue, Reference
 from resolver.finding import Finder
+from resolver.log_limits import limited
 
-log = logging.getLogger(__name__)
+log = limited(__name__)
 
 LOOKUPS_MAX: Final = 128  # Handles looked up for one decision: each may be another server's. Real groups have under 20.
 DEPTH_MAX: Final = 8  # Groups within groups. Real ones have two levels.

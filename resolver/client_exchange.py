@@ -52,7 +52,8 @@ class Exchange:
 class Asking:
     """How one server is asked: at which version, with which ids and times, and with which keys it signs.
 
-    `keys` are the server's public keys, from its site record or from whom one trusts.
+    `keys` are the server's public keys, from its site record or from whom one trusts. `suggested` is what requests
+    suggest, where it is not the version that they are written in: the sector's software tells itself apart by that.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Asking:
         *,
         keys: Sequence[PublicKey] = (),
         version: Version = NEWEST,
+        suggested: Version | None = None,
         site_serial: int = SITE_SERIAL_UNKNOWN,
         next_id: Callable[[], int] = fresh_id,
         now_s: Callable[[], int] = lambda: int(time.time()),
@@ -69,6 +71,7 @@ class Asking:
         self.server = server
         self.keys = tuple(keys)
         self._version = version
+        self._suggested = suggested or version
         self._site_serial = site_serial
         self._next_id = next_id
         self._now_s = now_s
@@ -86,7 +89,7 @@ class Asking:
             lifetime_s=self._lifetime_s,
             request_id=self._next_id(),
             version=self._version if session is None else session.version,
-            suggested=self._version,
+            suggested=self._suggested,
             session_id=0 if session is None else session.id,
             site_serial=self._site_serial if serial is None else serial,
         )

@@ -12,6 +12,7 @@ from protocol.codec import Message
 from protocol.codes import CERTIFY, DEFAULT_REQUEST_FLAGS, OpCode, ResponseCode
 from protocol.errors import Malformed
 from protocol.requests import ANONYMOUS, ExchangeKeyRequest
+from protocol.trust.gm import Sm2PrivateKey
 from protocol.trust.keys import RsaPrivateKey, RsaShortPrivateKey
 from protocol.trust.session import SessionKey
 from protocol.value import Reference
@@ -33,7 +34,7 @@ from resolver.client_session import (
     wrapped_for,
 )
 
-_RSA: Final = (RsaPrivateKey, RsaShortPrivateKey)  # Only such keys decrypt what a server sends.
+_DECRYPT: Final = (RsaPrivateKey, RsaShortPrivateKey, Sm2PrivateKey)  # Only such keys open what a server sends.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +66,8 @@ class Opening:
 
     async def _set_up(self, asking: Asking, mode: Mode) -> Session:
         own = self.exchange_key
-        if mode in (Mode.CLIENT_KEY, Mode.HANDLE_KEY) and (own is None or not isinstance(own.private_key, _RSA)):
-            raise Refused(ResponseCode.SESSION_FAILED, f"a session by {mode.value} needs an RSA key of our own")
+        if mode in (Mode.CLIENT_KEY, Mode.HANDLE_KEY) and (own is None or not isinstance(own.private_key, _DECRYPT)):
+            raise Refused(ResponseCode.SESSION_FAILED, f"a session by {mode.value} needs an RSA or SM2 key of our own")
         agreement = self.agreement() if mode is Mode.DH else None
         request = await asyncio.to_thread(
             setup_request, mode, self.identity, timeout_s=self.timeout_s, agreement=agreement, exchange_key=own

@@ -26,6 +26,7 @@ from protocol.trust.challenge import (
     secret_key_answer,
 )
 from protocol.trust.credential import Credential
+from protocol.trust.gm import Sm2PrivateKey, sm2_answer
 from protocol.trust.keys import PrivateKey, PublicKey, UnknownPublicKey, read_public_key
 from protocol.trust.signature import signature_is_valid
 from protocol.value import Reference
@@ -42,11 +43,11 @@ _SALT_SIZE: Final = 16  # What deployed clients write.
 class Identity:
     """Who we are: the value `index:handle` that holds our public key or our secret, and what proves it.
 
-    Give `private_key` or `secret`, not both.
+    Give `private_key` or `secret`, not both. An SM2 key is proven to the sector's servers, in the name of its handle.
     """
 
     key: Reference
-    private_key: PrivateKey | None = None
+    private_key: PrivateKey | Sm2PrivateKey | None = None
     secret: bytes | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -74,9 +75,12 @@ def _read(reply: Message) -> tuple[RequestDigest | None, Body]:
 async def answer(identity: Identity, reply: Message, asked: Message) -> ChallengeAnswer:
     """The answer to a challenge of a request, in the form that the challenge's versions ask for; made by a thread."""
     nonce, digest = challenge_of(reply, asked)
-    data = challenge_input(nonce, digest)
-    if identity.private_key is not None:
-        proof = await asyncio.to_thread(public_key_answer, identity.private_key, reply.envelope.version, data)
+    data, key = challenge_input(nonce, digest), identity.private_key
+    if key is not None:
+        if isinstance(key, Sm2PrivateKey):
+            proof = await asyncio.to_thread(sm2_answer, key, data, identity.key.handle)
+        else:
+            proof = await asyncio.to_thread(public_key_answer, key, reply.envelope.version, data)
         return ChallengeAnswer(type=PUBLIC_KEY, key=identity.key, answer=proof)
     assert identity.secret is not None
     form = answer_form(answer_version(reply.envelope))

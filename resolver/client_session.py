@@ -15,6 +15,7 @@ from protocol.errors import Malformed, SessionFailed
 from protocol.requests import Body, KeyExchange, SessionSetupRequest, ValuesRequest
 from protocol.responses import SessionSetupResponse
 from protocol.trust.credential import HS_MAC
+from protocol.trust.gm import Sm2PrivateKey
 from protocol.trust.keys import PrivateKey, PublicKey, public_key_octets, public_of, read_public_key
 from protocol.trust.session import (
     DH_GENERATOR,
@@ -37,6 +38,7 @@ from protocol.trust.session import (
 from protocol.trust.signature import mac_is_valid, maced
 from protocol.value import Reference
 from protocol.version import V_OWN_CODES, V_SUGGESTION_SIGNED, Version
+from resolver import sm2_keys
 from resolver.client_errors import TOLD_WITHOUT_PROOF, NotProven
 from resolver.client_proof import credential_of
 
@@ -139,7 +141,7 @@ class Session:
 class ExchangeKey:
     """A key of ours that a server encrypts the session's key for, and the value that holds its public half, if any."""
 
-    private_key: PrivateKey
+    private_key: PrivateKey | Sm2PrivateKey
     reference: Reference | None = None
 
 
@@ -183,13 +185,14 @@ def setup_request(
         return SessionSetupRequest(mode=number, timeout_s=timeout_s, identity=identity, public_key=public)
     if mode is Mode.CLIENT_KEY:
         assert exchange_key is not None
-        public = public_key_octets(public_of(exchange_key.private_key))
+        key = exchange_key.private_key
+        public = public_key_octets(key.public_key if isinstance(key, Sm2PrivateKey) else public_of(key))
         number = KeyExchange.CLIENT_KEY
         return SessionSetupRequest(mode=number, timeout_s=timeout_s, identity=identity, public_key=public)
     if mode is Mode.HANDLE_KEY:
         assert exchange_key is not None
-        number, key = KeyExchange.KEY_IN_HANDLE, exchange_key.reference
-        return SessionSetupRequest(mode=number, timeout_s=timeout_s, identity=identity, key=key)
+        number, named = KeyExchange.KEY_IN_HANDLE, exchange_key.reference
+        return SessionSetupRequest(mode=number, timeout_s=timeout_s, identity=identity, key=named)
     return SessionSetupRequest(mode=KeyExchange.SERVER_KEY, timeout_s=timeout_s, identity=identity)
 
 
@@ -208,9 +211,14 @@ def wrapped_for(data: bytes, key: SessionKey, version: Version, expected: tuple[
     return wrapped_key(public, key, version)
 
 
-def unwrapped(private_key: PrivateKey, data: bytes, version: Version) -> SessionKey:
-    """The key that the server made and encrypted for us; `NotProven` where ours does not open it."""
+def unwrapped(private_key: PrivateKey | Sm2PrivateKey, data: bytes, version: Version) -> SessionKey:
+    """The key that the server made and encrypted for us; `NotProven` where ours does not open it.
+
+    `NotInstalled` for an SM2 key where the extra `hnode[gm]` is missing.
+    """
     try:
+        if isinstance(private_key, Sm2PrivateKey):
+            return sm2_keys.unwrapped_key(private_key, data)
         return unwrapped_key(private_key, data, version)
     except SessionFailed as error:
         raise NotProven("our key does not open the session's key that the server sent") from error

@@ -14,7 +14,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import load_der_x509_certificate
 
 from protocol.errors import Malformed
+from protocol.trust.key_values import RsaPublicKey, key_bits
 from protocol.trust.keys import PublicKey, UnusableKey, from_pem
+from resolver.tls_short_keys import USUAL_BITS_MIN, admit_key
 
 
 class NotTrusted(ConnectionError):
@@ -40,7 +42,10 @@ class Tls:
     def by_key(cls, *keys: PublicKey) -> Self:
         """Trusts a certificate of one of these keys, whoever issued it: what the site record of a server tells."""
         assert keys, "no key at all would be nobody's word"
-        return cls(_unchecked(), keys)
+        context = _unchecked()
+        bits = [key_bits(key) for key in keys if isinstance(key, RsaPublicKey)]
+        admit_key(context, min(bits, default=USUAL_BITS_MIN))
+        return cls(context, keys)
 
     @classmethod
     def by_nobody(cls) -> Self:

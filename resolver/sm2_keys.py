@@ -38,6 +38,12 @@ def wrapped_key(key: UnknownPublicKey, session: SessionKey) -> bytes:
         return gm.sm2_wrapped_key(key, session)
 
 
+def unwrapped_key(private: gm.Sm2PrivateKey, octets: bytes) -> SessionKey:
+    """A session's key that was encrypted for us: `protocol.trust.gm.sm2_unwrapped_key`, in silence."""
+    with _quiet():
+        return gm.sm2_unwrapped_key(private, octets)
+
+
 @cache
 def _tell_that_it_is_missing() -> None:
     log.warning("a client proved an SM2 key, which is refused here: pip install 'hnode[gm]' and restart the node")

@@ -16,7 +16,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 from cryptography.x509.oid import NameOID
 
+from protocol.trust.key_values import key_bits
 from protocol.trust.keys import PrivateKey, UnusableKey, private_pem, public_key_octets, public_of
+from resolver.tls_short_keys import USUAL_BITS_MIN, admit_key
 
 OLDEST: Final = ssl.TLSVersion.TLSv1_2
 """What is spoken unless the configuration says otherwise: all software in service has it."""
@@ -30,7 +32,13 @@ _SERIAL_SIZE: Final = 16  # At most 20 octets are allowed (RFC 5280, section 4.1
 
 def self_signed_context(private_key: PrivateKey) -> ssl.SSLContext:
     """A server's context with a certificate of this key, signed by itself; `UnusableKey` where it is no RSA key."""
-    return server_context(self_signed(private_key), private_pem(private_key))
+    return own_context(private_key)
+
+
+def own_context(private_key: PrivateKey, oldest: ssl.TLSVersion = OLDEST) -> ssl.SSLContext:
+    """The same with an oldest version. A key that is shorter than is usual today is used all the same."""
+    pem, bits = private_pem(private_key), key_bits(private_key)
+    return server_context(self_signed(private_key), pem, oldest, key_bits_min=bits)
 
 
 def self_signed(private_key: PrivateKey) -> bytes:
@@ -53,12 +61,16 @@ def self_signed(private_key: PrivateKey) -> bytes:
     return builder.sign(engine, hashes.SHA256()).public_bytes(Encoding.PEM)
 
 
-def server_context(chain: bytes, key: bytes, oldest: ssl.TLSVersion = OLDEST) -> ssl.SSLContext:
+def server_context(
+    chain: bytes, key: bytes, oldest: ssl.TLSVersion = OLDEST, *, key_bits_min: int = USUAL_BITS_MIN
+) -> ssl.SSLContext:
     """The context of a certificate, with those that vouch for it behind it, and its unencrypted key, both PEM.
 
-    `ssl.SSLError` where they do not belong together. Peers may not negotiate again: that costs us more than them.
+    `ssl.SSLError` where they do not belong together, or the key has fewer bits than may be. Peers may not negotiate
+    again: that costs us more than them.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    admit_key(context, key_bits_min)
     context.minimum_version = oldest
     context.options |= ssl.OP_NO_RENEGOTIATION
     # The library reads files alone. This one is in memory and nobody else's, and what was checked is what is read.

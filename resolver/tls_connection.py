@@ -2,11 +2,15 @@
 
 To the event loop it is a protocol, to what it carries a transport. The loop's own TLS tells nobody of a connection
 before its handshake is over; here it counts for the limits of its source, and has a deadline, from its first moment.
+
+The steps of the handshake are made by threads, since one of them signs with the server's key. While a step is under way
+nothing is read, and nothing else touches what it works on.
 """
 
 import asyncio
 import logging
 import ssl
+from concurrent.futures import Executor
 from typing import Any, Final, cast
 
 log = logging.getLogger(__name__)
@@ -20,13 +24,17 @@ class TlsConnection(asyncio.Protocol, asyncio.Transport):
     What `inner` writes before the handshake is over is lost: it has heard nothing yet that it could answer.
     """
 
-    def __init__(self, inner: asyncio.Protocol, context: ssl.SSLContext) -> None:
+    def __init__(self, inner: asyncio.Protocol, context: ssl.SSLContext, threads: Executor) -> None:
         super().__init__()
         self._inner = inner
+        self._threads = threads
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self._transport: asyncio.Transport | None = None
         self._is_open = False  # Whether the handshake is over.
+        self._is_shaking = False  # Whether a thread makes a step of it.
+        self._early = b""  # What came meanwhile.
+        self._is_paused = False  # Whether `inner` wants to read no more.
         self._is_closing = False
         self._has_ended = False  # Whether the peer will send no more.
 
@@ -41,15 +49,45 @@ class TlsConnection(asyncio.Protocol, asyncio.Transport):
         """Octets of the net: go on with the handshake, or hand over what they say."""
         if self._has_ended or self.is_closing():
             return
-        self._incoming.write(data)
-        try:
-            if not self._is_open:
-                self._tls.do_handshake()
-                self._is_open = True
-            clear, self._has_ended = self._clear()
-        except ssl.SSLWantReadError:
-            self._flush()
+        if self._is_shaking:
+            self._early += data
             return
+        self._incoming.write(data)
+        if self._is_open:
+            self._hand_over()
+        else:
+            self._shake()
+
+    def _shake(self) -> None:
+        """Begin a step of the handshake."""
+        assert self._transport is not None
+        self._is_shaking = True
+        self._transport.pause_reading()
+        step = asyncio.get_running_loop().run_in_executor(self._threads, _is_over, self._tls)
+        step.add_done_callback(self._on_step)
+
+    def _on_step(self, step: "asyncio.Future[bool]") -> None:
+        self._is_shaking = False
+        if step.cancelled() or self.is_closing():
+            return
+        assert self._transport is not None
+        try:
+            self._is_open = step.result()
+        except (ssl.SSLError, OSError) as error:
+            self._fail(error)
+            return
+        self._flush()
+        early, self._early = self._early, b""
+        if not self._is_paused:
+            self._transport.resume_reading()
+        if early:
+            self.data_received(early)
+        elif self._is_open:
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        try:
+            clear, self._has_ended = self._clear()
         except ssl.SSLError as error:
             self._fail(error)
             return
@@ -69,9 +107,9 @@ class TlsConnection(asyncio.Protocol, asyncio.Transport):
             return b"".join(parts), False
         return b"".join(parts), True
 
-    def _fail(self, error: ssl.SSLError) -> None:
+    def _fail(self, error: OSError) -> None:
         """Say so in TLS, as far as it can be said, and end: nothing that comes now can be believed."""
-        log.debug("TLS with %s ended: %s", self.get_extra_info("peername"), error.reason or error)
+        log.debug("TLS with %s ended: %s", self.get_extra_info("peername"), getattr(error, "reason", None) or error)
         self._has_ended = True
         self._flush()
         self._end()
@@ -150,12 +188,14 @@ class TlsConnection(asyncio.Protocol, asyncio.Transport):
 
     def pause_reading(self) -> None:
         """Take no more octets of the net."""
+        self._is_paused = True
         if self._transport is not None and not self.is_closing():
             self._transport.pause_reading()
 
     def resume_reading(self) -> None:
         """Take them again."""
-        if self._transport is not None and not self.is_closing():
+        self._is_paused = False
+        if self._transport is not None and not self.is_closing() and not self._is_shaking:
             self._transport.resume_reading()
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
@@ -166,3 +206,12 @@ class TlsConnection(asyncio.Protocol, asyncio.Transport):
     def get_write_buffer_size(self) -> int:
         """Octets, encrypted, that the peer has not taken."""
         return 0 if self._transport is None else self._transport.get_write_buffer_size()
+
+
+def _is_over(tls: ssl.SSLObject) -> bool:
+    """Make a step of the handshake; whether it was the last, or the peer has to say more."""
+    try:
+        tls.do_handshake()
+    except ssl.SSLWantReadError:
+        return False
+    return True

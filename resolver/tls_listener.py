@@ -7,15 +7,22 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from protocol.trust.keys import PrivateKey, UnusableKey, private_pem, public_of
+from protocol.trust.keys import PrivateKey, UnusableKey, public_of
 from resolver.certificate import BadCertificate, doubts, read_certificate
 from resolver.config import TlsSection
-from resolver.tls import self_signed, server_context
+from resolver.tls import own_context, server_context
 from resolver.tls_connection import TlsConnection
 
 log = logging.getLogger(__name__)
+
+HANDSHAKE_THREADS: Final = 2
+"""As many as compute proofs: a handshake is one signature, 1.4 ms with RSA-2048, in which the loop does other things.
+
+What waits for them is bounded by the connections that a node takes: each has one step of its handshake under way.
+"""
 
 _OLDEST: Final = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
@@ -31,6 +38,7 @@ class ServerTls:
         self._server_key = server_key
         self._now_s = now_s
         self._context = self._made()
+        self._threads = ThreadPoolExecutor(HANDSHAKE_THREADS, thread_name_prefix="handshake")
 
     @property
     def context(self) -> ssl.SSLContext:
@@ -39,7 +47,7 @@ class ServerTls:
 
     def wrapped(self, inner: asyncio.Protocol) -> TlsConnection:
         """TLS around what a new connection shall carry."""
-        return TlsConnection(inner, self._context)
+        return TlsConnection(inner, self._context, self._threads)
 
     def reload(self) -> bool:
         """Read the files again; whether new connections are met with what they hold now. Never raises."""
@@ -58,7 +66,7 @@ class ServerTls:
         section, oldest = self._section, _OLDEST[self._section.min_version]
         if section.cert is None or section.key is None:
             try:
-                return server_context(self_signed(self._server_key), private_pem(self._server_key), oldest)
+                return own_context(self._server_key, oldest)
             except UnusableKey as error:
                 raise BadCertificate(f"the server key makes no certificate: {error}", "name one under [tls]") from error
         found = read_certificate(section.cert, section.key)

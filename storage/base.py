@@ -94,27 +94,37 @@ class UpdateRecord:
     `decide` gets the record or None and gives the record to keep, or None to have none; giving back what it got
     changes nothing. What it gives is kept under the handle that stands, or else that of the change. A `HandleError`
     that it raises refuses this change and no other.
+
+    `is_stamped`: its timestamps are kept as they are; else values that are equal apart from them keep theirs, as with
+    a put.
     """
 
     handle: bytes
     decide: Callable[[Record | None], Record | None]
     who: str = ""
+    is_stamped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class HomePrefix:
-    """Serve the handles of a prefix from now on; `handle` is its prefix handle (`0.NA/88.100`)."""
+    """Serve the handles of a prefix from now on; `handle` is its prefix handle (`0.NA/88.100`).
+
+    `has_row` says whether the journal tells it: of a site with several servers one does (spec, resolution: section
+    6.1).
+    """
 
     handle: bytes
     who: str = ""
+    has_row: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class UnhomePrefix:
-    """Serve them no longer. Their records stay."""
+    """Serve them no longer. Their records stay. `has_row` as in `HomePrefix`."""
 
     handle: bytes
     who: str = ""
+    has_row: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +176,7 @@ Change = PutRecord | UpdateRecord | CopyRecord | HomePrefix | UnhomePrefix | Set
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one change ended: `number` of its journal row (0: nothing changed), or the error that refused it.
+    """How one change ended: `number` of its journal row (0: it has none), or the error that refused it.
 
     `existed` says whether the handle (or the homed prefix) stood before.
     """

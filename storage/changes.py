@@ -36,7 +36,10 @@ def decided(change: PutRecord | UpdateRecord | CopyRecord, kept: Record | None) 
     if wanted is None:
         return Decided(Action.DELETE)
     # The handle is the one that stands, or was asked for: a change cannot move a record.
-    return _written(Record(change.handle if kept is None else kept.handle, wanted.values), kept)
+    wanted = Record(change.handle if kept is None else kept.handle, wanted.values)
+    if change.is_stamped:
+        return Decided(Action.CREATE if kept is None else Action.UPDATE, wanted)
+    return _written(wanted, kept)
 
 
 def put(change: PutRecord, kept: Record | None) -> Decided:

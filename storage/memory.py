@@ -170,7 +170,7 @@ class MemoryStore:
             return Outcome(existed=existed)
         self._homed ^= {key}
         action = Action.HOME if isinstance(change, HomePrefix) else Action.UNHOME
-        return Outcome(self._noted(action, key, now_ms, change.who), existed)
+        return Outcome(self._noted(action, key, now_ms, change.who) if change.has_row else 0, existed)
 
     def _prune(self, change: PruneJournal) -> Outcome:
         through = prunable(

@@ -84,7 +84,7 @@ class WriteTransaction:
         generation = read_number(self.transaction.get(GENERATION, db=meta)) + 1
         self.transaction.put(GENERATION, number_octets(generation), db=meta)
         action = Action.UNHOME if existed else Action.HOME
-        return Outcome(self.note(action, key, change.who), existed)
+        return Outcome(self.note(action, key, change.who) if change.has_row else 0, existed)
 
     def _note_mirror(self, change: NoteMirror) -> None:
         meta = self.databases[META]

@@ -9,6 +9,7 @@ import click
 from admin.context import CommandContext
 from admin.errors import ExitCode
 from admin.output import note, output_option, printable, say, styled
+from admin.remote import Remote, remote_options, signer_remote_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -55,6 +56,7 @@ def _issuer_options(command: _Command) -> _Command:
 @click.argument("handle")
 @click.option("--index", "indexes", type=_INDEX, multiple=True, help="Sign only the values at these indexes.")
 @_issuer_options
+@signer_remote_options
 @output_option
 @click.pass_obj
 def sign(
@@ -67,13 +69,31 @@ def sign(
     at_index: int | None,
     days: int,
     chain: tuple[str, ...],
+    remote: Remote,
 ) -> int:
-    """Sign the values of HANDLE that the public may read, and put the HS_SIGNATURE value beside them."""
+    """Sign the values of HANDLE that the public may read, and put the HS_SIGNATURE value beside them.
+
+    At another server (--at) the signer writes it, unless --auth names who does.
+    """
+    from admin.importing.rows import RowLimits
     from admin.signing_values import Signing
 
+    is_there = remote.is_given
     issuer = _issuer(key_file, signer, passphrase_file, days, chain)
-    signing = Signing(issuer=issuer, limits=_limits(context), indexes=indexes, at_index=at_index)
-    if not _changed(context, handle, signing):
+    limits = RowLimits() if is_there else _limits(context)  # What a server bears it says itself.
+    signing = Signing(issuer=issuer, limits=limits, indexes=indexes, at_index=at_index)
+    if is_there:
+        from admin import signatures_remote
+        from admin.local_store import named_handle
+
+        there = signatures_remote.proving(remote, signer, key_file, passphrase_file)
+        is_own = signatures_remote.sign(context, there, named_handle(handle), signing)
+        if is_own is False:
+            _doubt_key(context, issuer, there.at or "")
+        is_done = is_own is not None
+    else:
+        is_done = _changed(context, handle, signing)
+    if not is_done:
         return ExitCode.NOT_FOUND
     if signing.left_out:
         note(context, f"not signed, since the public may not read it: {_told(signing.left_out)}")
@@ -135,38 +155,60 @@ def certify(
     "--trust", type=_PATH, metavar="FILE", help="The trusted key, or a JSON list.  [default: keys of 0.0/0.0]"
 )
 @click.option("--allow-unsigned", is_flag=True, help="Values that nobody signed do not spoil the record.")
+@remote_options
 @output_option
 @click.pass_obj
-def verify(context: CommandContext, handle: str, trust: Path | None, allow_unsigned: bool) -> int:
+def verify(context: CommandContext, handle: str, trust: Path | None, allow_unsigned: bool, remote: Remote) -> int:
     """Check all HS_SIGNATURE values of HANDLE up to the trust root. Exit code 4 where one is bad or a value unsigned.
 
-    Exit code 3 where there is no such handle or no signature.
+    Exit code 3 where there is no such handle or no signature. At another server (--at) its chain is asked for there.
     """
-    from admin.local_store import named_handle, opened_store
-    from admin.record_output import print_missing
+    from admin.local_store import named_handle
     from admin.verifying_values import trust_root_in
-    from protocol.codes import ResponseCode
-    from protocol.trust.chains import driven
-    from protocol.trust.record_signatures import judged_record
 
     name = named_handle(handle)
     given = trust_root_in(trust) if trust else None
-    with opened_store(context, read_only=True) as store, store.view() as view:
-        record = view.get(name)
-        if record is None:
-            print_missing(context, handle, ResponseCode.HANDLE_NOT_FOUND)
-            return ExitCode.NOT_FOUND
-        values = _values(view, name) or ()
-        root = given or _root(context, view)
-        judged = driven(judged_record(record.handle, values, root, now=time.time()), lambda asked: _values(view, asked))
+    found = _judged_there(context, remote, name, given) if remote.is_given else _judged_here(context, name, given)
+    if found is None:
+        return ExitCode.NOT_FOUND
+    spelled, values, judged = found
     is_good = judged.is_good or (
         allow_unsigned and bool(judged.signatures) and all(found.is_good for found in judged.signatures)
     )
     unsigned = [value for value in values if value.index in judged.unsigned]
-    _print_verdict(context, record.handle, judged, unsigned, is_good)
+    _print_verdict(context, spelled, judged, unsigned, is_good)
     if not judged.signatures:
         return ExitCode.NOT_FOUND
     return ExitCode.OK if is_good else ExitCode.DENIED
+
+
+def _judged_here(
+    context: CommandContext, name: bytes, given: "TrustRoot | None"
+) -> "tuple[bytes, Sequence[HandleValue], JudgedRecord] | None":
+    from admin.local_store import opened_store
+    from admin.record_output import print_missing
+    from protocol.codes import ResponseCode
+    from protocol.trust.chains import driven
+    from protocol.trust.record_signatures import judged_record
+
+    with opened_store(context, read_only=True) as store, store.view() as view:
+        record = view.get(name)
+        if record is None:
+            print_missing(context, name.decode(), ResponseCode.HANDLE_NOT_FOUND)
+            return None
+        values = _values(view, name) or ()
+        root = given or _root(context, view)
+        judged = driven(judged_record(record.handle, values, root, now=time.time()), lambda asked: _values(view, asked))
+    return record.handle, values, judged
+
+
+def _judged_there(
+    context: CommandContext, remote: Remote, name: bytes, given: "TrustRoot | None"
+) -> "tuple[bytes, Sequence[HandleValue], JudgedRecord] | None":
+    from admin.signatures_remote import judge
+
+    found = judge(context, remote, name, given)
+    return None if found is None else (found.handle, found.values, found.record)
 
 
 COMMANDS: Final = (sign, certify, verify)
@@ -209,9 +251,13 @@ def _changed(context: CommandContext, handle: str, change: "Signing | Certifying
             print_missing(context, handle, error.code)
             return False
     if not is_own:
-        signer = f"{issuer.name.index}:{issuer.name.handle.decode()}"
-        note(context, f"whether the key is that of {printable(signer)} is not known here: this store has no such key")
+        _doubt_key(context, issuer, "this store")
     return True
+
+
+def _doubt_key(context: CommandContext, issuer: "Issuer", place: str) -> None:
+    signer = f"{issuer.name.index}:{issuer.name.handle.decode()}"
+    note(context, f"whether the key is that of {printable(signer)} is not known here: {place} has no such key")
 
 
 def _print(context: CommandContext, handle: str, told: str, change: "Signing | Certifying", **facts: object) -> None:

@@ -15,7 +15,7 @@ from protocol.codes import DIGEST_MD5, DIGEST_OLD_FORM, DIGEST_SHA1, DIGEST_SHA2
 from protocol.envelope import Envelope
 from protocol.errors import Malformed
 from protocol.limits import KEY_NUMBER_SIZE_MAX
-from protocol.trust.keys import PrivateKey, PublicKey, signature, verifies
+from protocol.trust.keys import MD5, PrivateKey, PublicKey, signature, verifies
 from protocol.trust.signature import MacForm, mac, mac_size, named_digest, signing_digest
 from protocol.version import V_DIGEST_IN_FRONT, V_SHA256, Version, digest_algorithm
 from protocol.wire import Reader, Writer
@@ -244,6 +244,27 @@ def answer_form(version: Version) -> int:
     if version.at_least(V_SHA256):
         return PBKDF2_HMAC_SHA1
     return MacForm.SHA1 if version.at_least(V_DIGEST_IN_FRONT) else BARE_MD5
+
+
+def secret_key_answer_is_weak(answer: bytes, version: Version) -> bool:
+    """Whether an answer is MD5's where the challenge's version has better ones (2.7 on).
+
+    Who stands between may have asked the client for it. All other forms are in service and are taken at any version
+    (behaviours 21). Octets that are no answer are not weak.
+    """
+    form = BARE_MD5 if len(answer) == _MD5_SIZE else answer[0] if answer else PBKDF2_HMAC_SHA1
+    return version.at_least(V_SHA256) and form in (BARE_MD5, MacForm.MD5)
+
+
+def public_key_answer_is_weak(answer: bytes) -> bool:
+    """Whether an answer's digest is MD5, which no version asks for; the name decides (spec, security: section 3).
+
+    SHA1 is taken at any version, since clients in service that suggest 2.11 sign with it.
+    """
+    try:
+        return named_digest(PublicKeyAnswer.read(answer).digest_name) == MD5
+    except Malformed:
+        return False
 
 
 def secret_key_answer(secret: bytes, form: int, data: bytes, *, salt: bytes = b"") -> bytes:

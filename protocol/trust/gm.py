@@ -1,40 +1,38 @@
-"""What the sector's Chinese algorithms do: SM3 digests, SM4 sessions, SM2 signatures and encrypted session keys.
+"""What the sector's Chinese algorithms do: SM3 digests, SM2 signatures and encrypted session keys.
 
-SM2 wants the extra `hnode[gm]`, which is imported when it is first needed; SM3 and SM4 do not. Where it is missing, no
-SM2 answer is valid, and whoever needs it to sign or to encrypt is told what to install. Sources: spec, protocol:
-section 11; spec, snms-api: sections 13.2 and 13.5; GB/T 32905 (SM3), GB/T 32907 (SM4), GB/T 32918 (SM2).
+SM2 wants the extra `hnode[gm]`, which is imported when it is first needed; SM3 does not. Where it is missing, no SM2
+answer is valid, and whoever needs it to sign or to encrypt is told what to install. SM4 is one of the ciphers in
+`protocol.trust.session`. Sources: spec, protocol: section 11; spec, snms-api: sections 13.2 and 13.5; GB/T 32905 (SM3),
+GB/T 32918 (SM2).
 
 The SM2 library writes to C's standard error what it refuses: a process that must not calls this through
 `resolver.sm2_keys`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Final, Self
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.ciphers import Cipher
-from cryptography.hazmat.primitives.ciphers.algorithms import SM4
-from cryptography.hazmat.primitives.ciphers.modes import CBC
-from cryptography.hazmat.primitives.padding import PKCS7
 
 from protocol.errors import Malformed, NotSupported, SessionFailed
 from protocol.trust.challenge import PublicKeyAnswer
 from protocol.trust.key_values import UnknownPublicKey
-from protocol.trust.session import SessionKey
+from protocol.trust.session import SessionCipher, SessionKey
 from protocol.trust.sm2_ciphertext import der_ciphertext, raw_ciphertext
 from protocol.trust.sm2_values import COORDINATE_SIZE, checked_point, sm2_point, sm2_public_key
 
 SM3_NAME: Final = b"SM3"
 """The name of the digest in an SM2 answer."""
 
-SM4_CIPHER: Final = 4
-"""The number of SM4 where a session's cipher is told."""
-
 SM4_KEY_SIZE: Final = 16
+_KEY_SIZES: Final[Mapping[int, tuple[int, ...]]] = MappingProxyType(
+    {SessionCipher.AES: (16, 32), SessionCipher.SM4: (SM4_KEY_SIZE,)}
+)
 USER_SIZE_MAX: Final = 8_191  # Octets of a user id: its bits are told in two octets (GB/T 32918.2, section 5.5).
 SIGNATURE_SIZE_MAX: Final = 72  # Octets of a signature (DER): two numbers of 256 bits with their heads.
-_BLOCK: Final = 16
 _CLOSED: Final = "the session's key does not open these octets"  # One text for all that can be wrong with them.
 _INSTALL: Final = "pip install 'hnode[gm]'"
 
@@ -147,34 +145,6 @@ def _verifies(engine: Any, point: bytes, octets: bytes, proof: bytes, user: byte
 # Sessions
 
 
-def sm4_sealed(key: bytes, message: bytes) -> bytes:
-    """Header, body and credential, encrypted. The key's first 16 octets are the initialisation vector as well.
-
-    That is weak, and what the deployed clients do: equal beginnings of messages show.
-    """
-    encryptor, padder = _sm4(key).encryptor(), PKCS7(8 * _BLOCK).padder()
-    clear = padder.update(message) + padder.finalize()
-    return encryptor.update(clear) + encryptor.finalize()
-
-
-def sm4_opened(key: bytes, octets: bytes) -> bytes:
-    """Header, body and credential of an encrypted message; `SessionFailed` where the key does not open it."""
-    if not octets or len(octets) % _BLOCK:
-        raise SessionFailed(_CLOSED)
-    decryptor, unpadder = _sm4(key).decryptor(), PKCS7(8 * _BLOCK).unpadder()
-    clear = decryptor.update(octets) + decryptor.finalize()
-    try:
-        return unpadder.update(clear) + unpadder.finalize()
-    except ValueError:
-        raise SessionFailed(_CLOSED) from None
-
-
-def _sm4(key: bytes) -> Cipher[CBC]:
-    assert len(key) >= SM4_KEY_SIZE, "the session's key is shorter than its cipher's"
-    head = key[:SM4_KEY_SIZE]
-    return Cipher(SM4(head), CBC(head))
-
-
 def sm2_wrapped_key(key: UnknownPublicKey, session: SessionKey) -> bytes:
     """A session's key, its cipher's number in front, encrypted for the owner of an SM2 key: C1 ‖ C3 ‖ C2.
 
@@ -186,13 +156,13 @@ def sm2_wrapped_key(key: UnknownPublicKey, session: SessionKey) -> bytes:
 
 
 def sm2_unwrapped_key(private: Sm2PrivateKey, octets: bytes) -> SessionKey:
-    """The session's key that was encrypted for us, C1 ‖ C3 ‖ C2 or DER; `SessionFailed` for all else."""
+    """The session's key that was encrypted for us, C1 ‖ C3 ‖ C2 or DER; `SessionFailed` for all else, DES too."""
     engine = _engine()
     try:
         clear = engine.sm2_decrypt(private.secret, der_ciphertext(octets))
     except (engine.GmsslInnerError, Malformed):
         raise SessionFailed(_CLOSED) from None
     algorithm, key = int.from_bytes(clear[:4], "big"), clear[4:]
-    if len(key) < SM4_KEY_SIZE:
+    if len(key) not in _KEY_SIZES.get(algorithm, ()):
         raise SessionFailed(_CLOSED)
     return SessionKey(algorithm, key)

@@ -1,7 +1,8 @@
 """Sessions octet for octet: how the key is agreed on, what is encrypted with it, and which messages are replays.
 
 Keeps no session and makes nothing random: private exponents and initialisation vectors are given. The MACs of a session
-stand in `protocol.trust.signature`. Sources: behaviours 27 to 31; spec, security: section 8.
+stand in `protocol.trust.signature`. Sources: behaviours 27 to 31; spec, security: section 8; for SM4, spec, snms-api:
+section 13.5, and GB/T 32907.
 
 The old ciphers and ECB stand here because old peers know no others. The arithmetic of a key exchange takes
 milliseconds: not for the event loop.
@@ -18,7 +19,7 @@ from typing import Final, NamedTuple, Self
 from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.ciphers import Cipher
-from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.algorithms import AES, SM4
 from cryptography.hazmat.primitives.ciphers.modes import CBC, ECB
 from cryptography.hazmat.primitives.padding import PKCS7
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
@@ -51,11 +52,15 @@ DH_PRIME: Final = int(
 
 
 class SessionCipher(IntEnum):
-    """The number of a session's cipher on the wire (spec, security: section 8.2)."""
+    """The number of a session's cipher on the wire (spec, security: section 8.2).
+
+    SM4 is the sector's (spec, snms-api: section 13.5): its keys are sent encrypted, never agreed on.
+    """
 
     DES = 1
     DESEDE = 2
     AES = 3
+    SM4 = 4
 
 
 class SessionKey(NamedTuple):
@@ -66,11 +71,12 @@ class SessionKey(NamedTuple):
 
 
 _CIPHER_KEY_SIZES: Final[Mapping[int, int]] = MappingProxyType(
-    {SessionCipher.DES: 8, SessionCipher.DESEDE: 24, SessionCipher.AES: 16}
+    {SessionCipher.DES: 8, SessionCipher.DESEDE: 24, SessionCipher.AES: 16, SessionCipher.SM4: 16}
 )
 _WRAPPED_KEY_SIZES: Final[Mapping[int, tuple[int, ...]]] = MappingProxyType(
-    {SessionCipher.DES: (8, 16), SessionCipher.DESEDE: (24,), SessionCipher.AES: (16, 32)}
+    {SessionCipher.DES: (8, 16), SessionCipher.DESEDE: (24,), SessionCipher.AES: (16, 32), SessionCipher.SM4: (16,)}
 )
+_AGREED: Final = frozenset((SessionCipher.DES, SessionCipher.DESEDE, SessionCipher.AES))
 _AES_KEY_MATERIAL: Final = 32
 _CLOSED: Final = "the session's key does not open these octets"  # One text for all that can be wrong with them.
 
@@ -124,6 +130,7 @@ def _odd_parity(octets: bytes) -> bytes:
 def session_key(algorithm: int, secret: bytes) -> bytes:
     """The session's key from the shared secret of at least 32 octets: 8 for DES, 24 for DESede, 32 for AES."""
     assert len(secret) >= _AES_KEY_MATERIAL
+    assert algorithm in _AGREED, "nobody agrees on a key of this cipher"
     cipher = SessionCipher(algorithm)
     if cipher is SessionCipher.AES:
         zeros = len(secret) - len(secret.lstrip(b"\0"))
@@ -149,7 +156,7 @@ def read_dh_response(octets: bytes, version: Version) -> tuple[int, DhPublicKey]
     algorithm: int = SessionCipher.DES
     if version.at_least(V_CHAINED_CIPHER):
         algorithm = reader.u32()
-        if algorithm not in _CIPHER_KEY_SIZES:
+        if algorithm not in _AGREED:
             raise Malformed(f"a session cipher {algorithm}")
     return algorithm, read_dh_key(reader.rest())
 
@@ -210,22 +217,32 @@ def unwrapped_key(key: PrivateKey, octets: bytes, version: Version) -> SessionKe
 # Encrypted messages
 
 
-def _engine(key: bytes, algorithm: int) -> AES | TripleDES:
+def _cipher(key: bytes, algorithm: int, iv: bytes) -> Cipher[CBC | ECB]:
     cipher = SessionCipher(algorithm)
     size = _CIPHER_KEY_SIZES[cipher]
     assert len(key) >= size, "the session's key is shorter than its cipher's"
+    head = key[:size]
+    if cipher is SessionCipher.SM4:
+        return Cipher(SM4(head), CBC(head))
+    mode = CBC(iv) if iv else ECB()  # noqa: S305  # below 2.4
     if cipher is SessionCipher.AES:
-        return AES(key[:size])
-    return TripleDES(key[:size] * 3 if cipher is SessionCipher.DES else key[:size])  # DES is 3DES with one key thrice.
+        return Cipher(AES(head), mode)
+    return Cipher(TripleDES(head * 3 if cipher is SessionCipher.DES else head), mode)  # DES: 3DES, one key thrice.
 
 
 def _block_size(algorithm: int) -> int:
-    return (AES.block_size if algorithm == SessionCipher.AES else TripleDES.block_size) // 8
+    is_old = algorithm in (SessionCipher.DES, SessionCipher.DESEDE)
+    return (TripleDES.block_size if is_old else AES.block_size) // 8  # That of SM4 is as long as that of AES.
 
 
 def iv_size(algorithm: int, version: Version) -> int:
-    """Octets of the initialisation vector in a session of that version: none below 2.4, else 8, with AES 16."""
-    return _block_size(SessionCipher(algorithm)) if version.at_least(V_CHAINED_CIPHER) else 0
+    """Octets of the initialisation vector in front, in a session of that version: none below 2.4, else 8, with AES 16.
+
+    None with SM4, whose vector is the key: weak, since equal beginnings of messages show, and what deployed clients do.
+    """
+    if SessionCipher(algorithm) is SessionCipher.SM4 or not version.at_least(V_CHAINED_CIPHER):
+        return 0
+    return _block_size(algorithm)
 
 
 def sealed(key: bytes, algorithm: int, version: Version, message: bytes, iv: bytes) -> bytes:
@@ -235,7 +252,7 @@ def sealed(key: bytes, algorithm: int, version: Version, message: bytes, iv: byt
     """
     if len(iv) != iv_size(algorithm, version):
         raise ValueError(f"an initialisation vector of {len(iv)} octets, {iv_size(algorithm, version)} wanted")
-    encryptor = Cipher(_engine(key, algorithm), CBC(iv) if iv else ECB()).encryptor()  # noqa: S305  # below 2.4
+    encryptor = _cipher(key, algorithm, iv).encryptor()
     padder = PKCS7(8 * _block_size(algorithm)).padder()
     clear = padder.update(message) + padder.finalize()
     return iv + encryptor.update(clear) + encryptor.finalize()
@@ -251,7 +268,7 @@ def opened(key: bytes, algorithm: int, version: Version, blob: bytes) -> bytes:
     iv, octets = blob[:size], blob[size:]
     if not octets or len(octets) % block:
         raise SessionFailed(_CLOSED)
-    decryptor = Cipher(_engine(key, algorithm), CBC(iv) if iv else ECB()).decryptor()  # noqa: S305  # below 2.4
+    decryptor = _cipher(key, algorithm, iv).decryptor()
     clear = decryptor.update(octets) + decryptor.finalize()
     unpadder = PKCS7(8 * block).unpadder()
     try:

@@ -8,7 +8,6 @@ Sources: behaviours 15 and 16; spec, security: section 9.4.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final, Generic, TypeVar
 
 from protocol.codes import ResponseCode
@@ -16,11 +15,11 @@ from protocol.errors import Changed, HandleNotFound, InvalidValue, ValueExists
 from protocol.limits import MESSAGE_SIZE_MAX, VALUE_COUNT_MAX
 from protocol.requests import Body
 from protocol.responses import EmptyResponse
-from protocol.value import HandleValue, read_values, value_list
+from protocol.value import HandleValue, value_list
 from protocol.version import Version
-from protocol.wire import Reader
 from resolver.authority import Said
 from resolver.authorization import NOTHING, Alternatives
+from resolver.known_values import values_in
 from storage.base import Change, Outcome, Record, StoreView, UpdateRecord
 
 R = TypeVar("R", bound=Body)
@@ -79,8 +78,12 @@ class ChangeRules(Rules[R]):
 
 
 def update(name: bytes, looked_at: Record | None, values: bytes | None, who: str) -> UpdateRecord:
-    """Keep these values (None: no record), provided that the record still is what was looked at; else `Changed`."""
-    return UpdateRecord(name, Unless(looked_at, None if values is None else Record(name, values)), who)
+    """Keep these values (None: no record), provided that the record still is what was looked at; else `Changed`.
+
+    Their timestamps are those that the operation gave them (behaviours 18).
+    """
+    wanted = None if values is None else Record(name, values)
+    return UpdateRecord(name, Unless(looked_at, wanted), who, is_stamped=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,10 @@ class Unless:
 
     looked_at: Record | None
     wanted: Record | None
+
+    def __reduce__(self) -> tuple[type["Unless"], tuple[Record | None, Record | None]]:
+        """How it goes to the writer: half the work of a frozen dataclass's own way."""
+        return Unless, (self.looked_at, self.wanted)
 
     def __call__(self, record: Record | None) -> Record | None:
         """The record to keep; `Changed` where another change came between."""
@@ -106,12 +113,7 @@ def standing(name: bytes, record: Record | None) -> tuple[HandleValue, ...]:
 
 def values_of(record: Record) -> tuple[HandleValue, ...]:
     """The values of a record; reading the same ones again, as the stages of one request do, costs nothing."""
-    return _read(record.values)
-
-
-@lru_cache(maxsize=1)
-def _read(octets: bytes) -> tuple[HandleValue, ...]:
-    return read_values(Reader(octets))
+    return values_in(record.values)
 
 
 def expect_indexes(values: Sequence[HandleValue]) -> None:

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from protocol.requests import Body, HandleRequest
 from protocol.version import Version
-from resolver.authority import Said
+from resolver.authority import Authority, Said
 from resolver.authorization import Alternatives, Group, Listed
 from resolver.operations.rules import ChangeRules, Rules
 from storage.base import Change, HomePrefix, Record, StoreView, UnhomePrefix
@@ -28,9 +28,14 @@ class ListedRules(Rules[B]):
 
 
 class Homing(ChangeRules[HandleRequest]):
-    """HOME_NA and UNHOME_NA: a prefix handle or a bare prefix. Homing what is homed, or the other way, is success."""
+    """HOME_NA and UNHOME_NA: a prefix handle or a bare prefix. Homing what is homed, or the other way, is success.
 
-    def __init__(self, change: type[HomePrefix] | type[UnhomePrefix]) -> None:
+    Each server of a site is asked. The one that the prefix handle hashes to writes a journal row, and mirrors hear it
+    once (spec, resolution: section 6.1).
+    """
+
+    def __init__(self, authority: Authority, change: type[HomePrefix] | type[UnhomePrefix]) -> None:
+        self._authority = authority
         self._change = change
 
     def before(self, view: StoreView, request: HandleRequest, flags: int, version: Version) -> Said | None:
@@ -44,4 +49,5 @@ class Homing(ChangeRules[HandleRequest]):
 
     def change(self, request: HandleRequest, flags: int, now_s: int, looked_at: Record | None, who: str) -> Change:
         """Home or unhome; records stay in either case."""
-        return self._change(homed_key(request.handle), who)
+        prefix = homed_key(request.handle)
+        return self._change(prefix, who, has_row=self._authority.is_hashed_here(prefix))

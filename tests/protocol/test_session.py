@@ -82,7 +82,7 @@ def test_each_cipher_opens_what_it_sealed(algorithm: int, version: Version) -> N
     for size in range(40):
         blob = sealed(KEY, algorithm, version, MESSAGE[:size], iv)
         assert blob.startswith(iv)
-        assert len(blob) % (16 if algorithm == SessionCipher.AES else 8) == 0
+        assert len(blob) % (8 if algorithm in (SessionCipher.DES, SessionCipher.DESEDE) else 16) == 0
         assert opened(KEY, algorithm, version, blob) == MESSAGE[:size]
 
 
@@ -108,15 +108,24 @@ def test_the_ciphers_are_those_of_the_standards(algorithm: int, block: bytes, se
     assert chained[len(block) : 2 * len(block)].hex() == sealed_block
 
 
-@pytest.mark.parametrize(("algorithm", "size"), [(SessionCipher.DES, 8), (SessionCipher.DESEDE, 24), (3, 16)])
+@pytest.mark.parametrize(("algorithm", "size"), [(SessionCipher.DES, 8), (SessionCipher.DESEDE, 24), (3, 16), (4, 16)])
 def test_a_cipher_takes_the_head_of_a_longer_key(algorithm: int, size: int) -> None:
     iv = bytes(iv_size(algorithm, NEWEST))
     assert sealed(KEY, algorithm, NEWEST, MESSAGE, iv) == sealed(KEY[:size], algorithm, NEWEST, MESSAGE, iv)
 
 
+@pytest.mark.parametrize("version", [OLD, NEWEST])
+def test_sm4_is_that_of_the_standard_with_the_key_as_vector(version: Version) -> None:
+    # A first block of zeros becomes the key itself when the vector is added: the example of GB/T 32907, annex A.
+    key = bytes.fromhex("0123456789abcdeffedcba9876543210")
+    assert sealed(key, SessionCipher.SM4, version, bytes(16), b"")[:16].hex() == "681edf34d206965e86b3e94f536e4246"
+    with pytest.raises(ValueError, match="initialisation vector"):
+        sealed(key, SessionCipher.SM4, version, bytes(16), bytes(16))
+
+
 def test_only_from_24_on_there_is_an_initialisation_vector() -> None:
-    assert [iv_size(algorithm, OLD) for algorithm in CIPHERS] == [0, 0, 0]
-    assert [iv_size(algorithm, CHAINED) for algorithm in CIPHERS] == [8, 8, 16]
+    assert [iv_size(algorithm, OLD) for algorithm in CIPHERS] == [0, 0, 0, 0]
+    assert [iv_size(algorithm, CHAINED) for algorithm in CIPHERS] == [8, 8, 16, 0]
     for version, iv in ((OLD, bytes(16)), (NEWEST, b""), (NEWEST, bytes(8))):
         with pytest.raises(ValueError, match="initialisation vector"):
             sealed(KEY, SessionCipher.AES, version, MESSAGE, iv)

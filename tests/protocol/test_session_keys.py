@@ -121,6 +121,11 @@ def test_zeros_in_front_of_the_secret_are_dropped_for_aes_alone_and_as_long_as_3
     assert session_key(SessionCipher.DESEDE, bytes(64)) == b"\1" * 24
 
 
+def test_nobody_agrees_on_a_key_of_sm4() -> None:
+    with pytest.raises(Malformed, match="session cipher 4"):
+        read_dh_response(b"\0\0\0\4" + client_dh_key(), NEWEST)
+
+
 def test_below_24_a_response_carries_the_key_alone_and_means_des() -> None:
     key = read_dh_key(client_dh_key())
     assert dh_response(SessionCipher.DES, key, OLD) == client_dh_key()
@@ -224,6 +229,7 @@ def test_the_captured_encrypted_keys_are_opened(name: str, key_name: str, plain:
     [
         (SessionKey(SessionCipher.AES, KEY[:16]), NEWEST),
         (SessionKey(SessionCipher.AES, KEY), NEWEST),
+        (SessionKey(SessionCipher.SM4, KEY[:16]), NEWEST),
         (SessionKey(SessionCipher.DESEDE, KEY[:24]), OLD),
         (SessionKey(SessionCipher.DES, KEY[:16]), Version(2, 2)),
         (SessionKey(SessionCipher.DES, KEY[:8]), Version(2, 2)),

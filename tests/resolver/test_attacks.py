@@ -11,9 +11,19 @@ from protocol.codec import Message
 from protocol.codes import DEFAULT_REQUEST_FLAGS, ENCRYPTED, PUBLIC_ONLY, OpCode, ResponseCode
 from protocol.requests import Body, ChallengeAnswer, HandleRequest, ResolutionRequest, ValuesRequest
 from protocol.responses import ChallengeResponse, ResolutionResponse
-from protocol.trust.challenge import challenge_input, public_key_answer, request_digest, secret_key_answer
-from protocol.trust.keys import PrivateKey, generate_rsa
+from protocol.trust.challenge import (
+    BARE_MD5,
+    PBKDF2_HMAC_SHA1,
+    PublicKeyAnswer,
+    challenge_input,
+    public_key_answer,
+    request_digest,
+    secret_key_answer,
+)
+from protocol.trust.keys import PrivateKey, generate_rsa, signature
+from protocol.trust.signature import MacForm
 from protocol.value import HandleValue, Reference
+from protocol.version import Version
 from resolver.authentication import DELAY_FIRST_S, DELAY_MAX_S
 from resolver.challenges import CHALLENGES, UDP_CHALLENGES
 from tests.support.engines import NOW, Answering, seeded, value
@@ -33,7 +43,7 @@ def admin_key() -> PrivateKey:
 
 @pytest.fixture
 def node() -> Answering:
-    records = {ADMIN: prefix_record(), NAME: [value(1), OWNER], b"0.NA/77": [value(1)]}
+    records = {ADMIN: prefix_record(), NAME: [value(1), value(2, permissions=12), OWNER], b"0.NA/77": [value(1)]}
     return Answering(seeded(records, homed=(ADMIN, b"0.NA/77")))
 
 
@@ -127,6 +137,47 @@ def test_octets_that_prove_nothing(node: Answering, who: Reference, kind: bytes,
     said = node.message(answering(node.message(DELETE), answer, who, kind))
     assert code(said) == ResponseCode.AUTHENTICATION_FAILED
     assert stands(node)
+
+
+@pytest.mark.parametrize("minor", [1, 6, 7, 11])
+@pytest.mark.parametrize("form", [BARE_MD5, *MacForm, PBKDF2_HMAC_SHA1])
+def test_a_secret_is_proven_in_all_six_forms_but_by_md5_only_where_nothing_better_was_asked_for(
+    node: Answering, minor: int, form: int
+) -> None:
+    version = Version(2, minor)
+    asked = replace(DELETE, envelope=replace(DELETE.envelope, version=version, suggested=version))
+    challenge = node.message(asked)
+    body = cast(ChallengeResponse, codec.read_response(challenge)[1])
+    data = challenge_input(body.nonce, request_digest(version, asked.signed_part))
+    said = node.message(answering(challenge, secret_key_answer(WORD, form, data, salt=bytes(16)), SECRET, b"HS_SECKEY"))
+    is_weak = minor >= 7 and form in (BARE_MD5, MacForm.MD5)
+    assert code(said) == (ResponseCode.AUTHENTICATION_FAILED if is_weak else ResponseCode.SUCCESS)
+    assert stands(node) == is_weak
+
+
+@pytest.mark.parametrize(
+    ("key", "minor", "digest", "is_weak"),
+    [
+        ("adminRsaPrivatePkcs8Hex", 11, "MD5", True),
+        ("adminRsaPrivatePkcs8Hex", 7, "SHA1", False),
+        ("adminRsaPrivatePkcs8Hex", 6, "SHA1", False),
+        ("adminRsaPrivatePkcs8Hex", 6, "MD5", True),
+        ("adminRsaPrivatePkcs8Hex", 2, "SHA-256", False),
+        ("adminDsaPrivatePkcs8Hex", 11, "SHA1", False),
+    ],
+)
+def test_a_key_is_proven_with_each_digest_in_service_but_not_with_md5(
+    node: Answering, key: str, minor: int, digest: str, is_weak: bool
+) -> None:
+    version, who = Version(2, minor), RSA if "Rsa" in key else Reference(301, ADMIN)
+    asked = asking(ResolutionRequest(handle=NAME, indexes=(2,)), OpCode.RESOLUTION, flags=RESTRICTED)
+    asked = replace(asked, envelope=replace(asked.envelope, version=version, suggested=version))
+    challenge = node.message(asked)
+    body = cast(ChallengeResponse, codec.read_response(challenge)[1])
+    data = challenge_input(body.nonce, request_digest(version, asked.signed_part))
+    answer = PublicKeyAnswer(digest.encode(), signature(key_seen(key), digest, data)).to_bytes()
+    said = node.message(answering(challenge, answer, who))
+    assert code(said) == (ResponseCode.AUTHENTICATION_FAILED if is_weak else ResponseCode.SUCCESS)
 
 
 def test_an_unknown_kind_of_proof(node: Answering) -> None:

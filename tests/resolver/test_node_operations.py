@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import cast
 
 import pytest
 
 from protocol.codes import DEFAULT_REQUEST_FLAGS, PUBLIC_ONLY, OpCode, ResponseCode
 from protocol.errors import HandleError
+from protocol.identifier import server_of
 from protocol.requests import HandleRequest, ResolutionRequest
 from protocol.responses import EmptyResponse, StoredValuesResponse
 from protocol.value import value_list
@@ -17,9 +19,9 @@ from protocol.version import NEWEST
 from resolver.authority import CHALLENGE, Said
 from resolver.operations.listing import PAGE_SIZE, pages
 from resolver.operations.reading import Reading
-from storage.base import Action, HomePrefix, PutRecord
+from storage.base import Action, HomePrefix, JournalRow, PutRecord
 from storage.memory import MemoryStore
-from tests.support.engines import seeded, value
+from tests.support.engines import SITE, seeded, value
 from tests.support.finding import admin, reference
 from tests.support.operating import ME, PRIVATE, SEALED, Operating, P, X, lacking, node
 
@@ -151,6 +153,21 @@ def test_homing_other_handles_is_102_before_any_challenge_and_without_being_list
     assert asked.told(opcode, HandleRequest(handle=b"88.100/x")) == "Handle is not a prefix handle"
     assert asked.code(opcode, HandleRequest(handle=b"0.NA/88.100"), who=ME) == 400
     assert asked.store.homed() == {b"0.NA/88.100"}
+
+
+def test_of_a_site_with_several_servers_one_writes_the_row_of_a_homed_prefix() -> None:
+    servers = tuple([replace(SITE.servers[0], id=number) for number in (1, 2, 3)])
+    site = replace(SITE, servers=servers)
+    rows: list[list[JournalRow]] = []
+    for number in range(len(servers)):
+        asked = Operating(seeded({}, homed=()), servers=(ROOT,), site=site, server_number=number)
+        for opcode in (OpCode.HOME_NA, OpCode.UNHOME_NA, OpCode.HOME_NA):
+            assert asked.code(opcode, HandleRequest(handle=b"0.na/88.777"), who=ROOT) == 1
+        assert asked.store.homed() == {b"0.NA/88.777"}, "each server is told, and serves its share"
+        rows.append(asked.store.journal(after=0, limit=9))
+    writes = server_of(b"0.NA/88.777", site.hash_option, len(servers))
+    assert [row.action for row in rows[writes]] == [Action.HOME, Action.UNHOME, Action.HOME]
+    assert [len(found) for number, found in enumerate(rows) if number != writes] == [0, 0]
 
 
 @pytest.mark.parametrize("opcode", [OpCode.BACKUP_SERVER, OpCode.RETRIEVE_TXN_LOG, OpCode.DUMP_HANDLES])

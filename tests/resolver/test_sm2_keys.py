@@ -10,7 +10,7 @@ import pytest
 
 from protocol.trust import gm
 from protocol.trust.challenge import PublicKeyAnswer
-from protocol.trust.session import SessionKey
+from protocol.trust.session import SessionCipher, SessionKey
 from resolver import sm2_keys
 from tests.support.running import PROJECT
 from tests.support.sm2 import DATA, OPENSSL, PROOF, USER
@@ -65,7 +65,7 @@ def test_good_answers_are_still_good_in_many_threads() -> None:
 
 @needs_extra
 def test_a_session_key_is_wrapped_for_its_owner() -> None:
-    session = SessionKey(gm.SM4_CIPHER, b"abcdefghijklmnop")
+    session = SessionKey(SessionCipher.SM4, b"abcdefghijklmnop")
     assert gm.sm2_unwrapped_key(OPENSSL, sm2_keys.wrapped_key(OPENSSL.public_key, session)) == session
 
 

@@ -11,7 +11,7 @@ from protocol.value import HandleValue
 from storage.base import Action
 from tests.support.engines import NOW, value
 from tests.support.finding import admin
-from tests.support.operating import ME, PRIVATE, PUBLIC_WRITE, SEALED, P, X, lacking, node
+from tests.support.operating import ALL, ME, PRIVATE, PUBLIC_WRITE, SEALED, P, X, lacking, node
 
 MISSING = b"88.100/MISSING"
 CHALLENGED = ["before", "challenge"]
@@ -199,6 +199,23 @@ def test_modify_keeps_the_order_and_the_times_of_the_others() -> None:
         (5, b"b", NOW),
     ]
     assert asked.values(X)[2].permissions == PRIVATE
+
+
+def test_modify_stamps_an_equal_value_anew_and_the_journal_tells_it() -> None:
+    asked = node(value(1), value(2), mine=P.MODIFY_VALUE)
+    before = asked.store.last_number()
+    assert asked.modify(X, value(1), who=ME) == 1
+    assert [found.timestamp for found in asked.values(X)] == [NOW, NOW - 60, NOW - 60]
+    (row,) = asked.store.journal(after=before, limit=9)
+    assert (row.action, row.handle, row.who) == (Action.UPDATE, X, ME)
+
+
+def test_add_over_equal_values_changes_nothing_and_has_no_row() -> None:
+    asked = node(value(1), value(2), mine=ALL)
+    before = asked.store.last_number()
+    assert asked.add(X, value(1), who=ME, flags=OVERWRITE) == 1
+    assert {found.timestamp for found in asked.values(X)} == {NOW - 60}
+    assert asked.store.last_number() == before
 
 
 def test_an_index_that_comes_twice_is_refused_to_the_allowed_alone() -> None:

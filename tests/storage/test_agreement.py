@@ -74,8 +74,14 @@ updates = st.builds(
         st.tuples(st.sampled_from(HANDLES), lists).map(lambda pair: lambda _: Record(*pair)),
     ),
     st.just("he"),
+    st.booleans(),
 )
-homes = st.one_of(st.builds(HomePrefix, prefixes), st.builds(UnhomePrefix, prefixes))
+homes = st.builds(
+    lambda kind, prefix, has_row: kind(prefix, has_row=has_row),
+    st.sampled_from([HomePrefix, UnhomePrefix]),
+    prefixes,
+    st.booleans(),
+)
 metas = st.builds(SetMeta, st.sampled_from([b"one", b"two"]), st.binary(max_size=4))
 copies = st.builds(CopyRecord, handles, st.one_of(st.none(), values))
 mirrors = st.builds(NoteMirror, st.sampled_from(["one", "two"]), st.one_of(st.none(), st.integers(0, 60)))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # The configuration brings its validator along: only commands
 DEFAULT_CONFIG: Final = Path("hnode.toml")
 """Read where neither `--config` nor HNODE_CONFIG names a file."""
 
-_READS_CONFIG: Final = re.compile(r"\bhnode (?=(?:serve|handle|prefix|import|export|doctor|status|store)\b)")
+_READS_CONFIG: Final = re.compile(r"\bhnode (?=(?:serve|handle|prefix|upstream|import|export|doctor|status|store)\b)")
 
 TABLE: Final = "table"
 JSON: Final = "json"

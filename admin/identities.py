@@ -1,12 +1,14 @@
 """Who a command is, for a server that asks: `300:0.NA/88.100` with a private key or a secret, read from files."""
 
+import json
 import re
 from pathlib import Path
 from typing import Final
 
 from admin.errors import ExitCode, Failure
 from admin.key_formats import read_key
-from protocol.errors import HandleError, Malformed
+from protocol.errors import HandleError, InvalidValue, Malformed
+from protocol.json_form.sites import site_from_json
 from protocol.site import Site
 from protocol.trust.keys import PrivateKey, PublicKey, WrongPassphrase
 from protocol.value import Reference
@@ -49,14 +51,15 @@ def private_key_in(path: Path, passphrase: bytes | None = None) -> PrivateKey:
 
 
 def public_keys_in(path: Path) -> tuple[PublicKey, ...]:
-    """The public keys of a server: of a key file, or of a site record (`siteinfo.bin`)."""
+    """The public keys of a server: of a key file, or of a site record (`siteinfo.bin`, `siteinfo.json`)."""
     octets = _octets(path)
     try:
         return (read_key(octets).public,)
     except HandleError as error:
         try:
-            found = keys_of(Site.from_bytes(octets))
-        except Malformed:
+            is_json = octets.lstrip()[:1] == b"{"
+            found = keys_of(site_from_json(json.loads(octets)) if is_json else Site.from_bytes(octets))
+        except (Malformed, InvalidValue, ValueError, RecursionError):
             found = ()
         if not found:
             raise Failure(f"{path} holds no server's key", str(error)) from error

@@ -5,66 +5,37 @@ were joined to the configuration's folder (`resolver.config_loading`). `Config()
 """
 
 import os
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, PlainValidator, ValidationInfo
+from pydantic import PlainSerializer, PlainValidator
 
 from protocol.limits import MESSAGE_SIZE_FLOOR, MESSAGE_SIZE_MAX, VALUE_COUNT_MAX
-from protocol.value import Reference
 from resolver import config_units as units
-from resolver.config_units import Endpoint, Network
+from resolver.config_hierarchy import BY_ROLE, CacheSection, RecursionSection, Role, UpstreamSection, recursion_of
+from resolver.config_keys import (
+    AS_DURATION,
+    AS_SIZE,
+    KIB,
+    MIB,
+    TIB,
+    Endpoints,
+    NeededPath,
+    Networks,
+    References,
+    Section,
+    ServerPlace,
+    SomePath,
+    octets,
+    seconds,
+    setting,
+    within,
+)
+from resolver.config_units import Network
 
 _WORKERS_MAX: Final = 64
 _NAME_LENGTH_MAX: Final = 255
-_KIB: Final = 1 << 10
-_MIB: Final = 1 << 20
-_TIB: Final = 1 << 40
-_Number = TypeVar("_Number", int, float)
-
-
-def _key(default: object, *, description: str, **bounds: int) -> Any:
-    """A key with its default as the file would write it, and the line that explains it."""
-    return Field(default, description=description, **bounds)  # type: ignore[call-overload]
-
-
-def _within(
-    read: Callable[[object], _Number], show: Callable[[_Number], str], low: _Number, high: _Number
-) -> PlainValidator:
-    """A validator that reads a quantity and refuses one outside of `low` and `high`, both allowed."""
-
-    def checked(value: object) -> _Number:
-        found = read(value)
-        if not low <= found <= high:
-            raise ValueError(f"{show(found)} is not between {show(low)} and {show(high)}")
-        return found
-
-    return PlainValidator(checked)
-
-
-def _listed(value: object) -> object:
-    """A text as a list: what an environment variable or a secret's file can say."""
-    if isinstance(value, str):
-        return [part.strip() for part in value.replace("\n", ",").split(",") if part.strip()]
-    return value
-
-
-def _path(value: object, info: ValidationInfo) -> Path | None:
-    if not isinstance(value, (str, Path)):
-        raise ValueError(f"{value!r} is no path as text")
-    if "\0" in str(value):
-        raise ValueError("a path with a NUL")
-    folder: Path = (info.context or {}).get("folder", Path())
-    return folder / value if str(value) else None
-
-
-def _needed_path(value: object, info: ValidationInfo) -> Path:
-    found = _path(value, info)
-    if found is None:
-        raise ValueError("an empty path")
-    return found
 
 
 def _workers(value: object) -> int | Literal["auto"]:
@@ -90,57 +61,26 @@ def _delimiter(value: object) -> str:
     return value
 
 
-def _place(value: object) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"{value!r} is no text like 192.0.2.1:2641")
-    return "{}:{}".format(*units.place(value)) if value else ""
-
-
-def _octets(low: int, high: int) -> PlainValidator:
-    return _within(units.size, units.size_text, low, high)
-
-
-def _seconds(low: float, high: float) -> PlainValidator:
-    return _within(units.duration, units.duration_text, low, high)
-
-
-_AS_DURATION: Final = PlainSerializer(units.duration_text)
-_AS_SIZE: Final = PlainSerializer(units.size_text)
-_AS_TEXT: Final = PlainSerializer(str)
-_AS_PATH: Final = PlainSerializer(units.path_text)
-
-Endpoints = Annotated[tuple[Annotated[Endpoint, PlainValidator(Endpoint.of), _AS_TEXT], ...], BeforeValidator(_listed)]
-Networks = Annotated[tuple[Annotated[Network, PlainValidator(units.network), _AS_TEXT], ...], BeforeValidator(_listed)]
-References = Annotated[
-    tuple[Annotated[Reference, PlainValidator(units.admin_reference), PlainSerializer(units.reference_text)], ...],
-    BeforeValidator(_listed),
-]
-
 EVERYWHERE: Final = ("0.0.0.0:2641", "[::]:2641")
 """Where a node listens for the Handle protocol unless told otherwise."""
-
-
-class Section(BaseModel):
-    """What all sections share: frozen, no unknown key, defaults read like values."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
 
 class NodeSection(Section):
     """Who the node is and where it keeps its things."""
 
-    name: Annotated[str, PlainValidator(_name)] = _key("hnode", description="what the site record calls this node")
-    server_key: Annotated[Path, PlainValidator(_needed_path), _AS_PATH] = _key(
+    name: Annotated[str, PlainValidator(_name)] = setting("hnode", description="what the site record calls this node")
+    role: Role = setting(
+        "secondary", description="root, national, secondary, enterprise or recursive: sets defaults and nothing else"
+    )
+    server_key: NeededPath = setting(
         "keys/server.pem", description="the node's private key, PEM; for the node's user alone (mode 0600)"
     )
-    data_dir: Annotated[Path, PlainValidator(_needed_path), _AS_PATH] = _key(
-        "store", description="the folder of the store"
-    )
-    workers: Annotated[int | Literal["auto"], PlainValidator(_workers)] = _key(
+    data_dir: NeededPath = setting("store", description="the folder of the store")
+    workers: Annotated[int | Literal["auto"], PlainValidator(_workers)] = setting(
         "auto", description='processes that answer: "auto" for one a core, or 1 to 64'
     )
-    lang: Literal["en", "zh"] = _key("en", description="language of what the node prints: en or zh")
-    address: Annotated[str, PlainValidator(units.address)] = _key(
+    lang: Literal["en", "zh"] = setting("en", description="language of what the node prints: en or zh")
+    address: Annotated[str, PlainValidator(units.address)] = setting(
         "", description="address that clients are told; empty: the first listener's, else this machine's own"
     )
 
@@ -148,26 +88,26 @@ class NodeSection(Section):
 class UdpSection(Section):
     """The Handle protocol over UDP."""
 
-    listen: Endpoints = _key(EVERYWHERE, description="addresses and ports; empty for none")
-    recv_buffer: Annotated[int, _octets(4 * _KIB, 1024 * _MIB), _AS_SIZE] = _key(
+    listen: Endpoints = setting(EVERYWHERE, description="addresses and ports; empty for none")
+    recv_buffer: Annotated[int, octets(4 * KIB, 1024 * MIB), AS_SIZE] = setting(
         "4MiB", description="receive buffer of a socket; the kernel's net.core.rmem_max caps it"
     )
-    admin: bool = _key(False, description="allow administration over UDP, and say so in the site record")
+    admin: bool = setting(False, description="allow administration over UDP, and say so in the site record")
 
 
 class TcpSection(Section):
     """The Handle protocol over TCP."""
 
-    listen: Endpoints = _key(EVERYWHERE, description="addresses and ports; empty for none")
-    max_connections: int = _key(1000, ge=1, le=1_000_000, description="open connections, for each worker")
-    max_connections_per_source: int = _key(100, ge=1, le=1_000_000, description="of these, from one address")
-    idle_timeout: Annotated[float, _seconds(1, 86_400), _AS_DURATION] = _key(
+    listen: Endpoints = setting(EVERYWHERE, description="addresses and ports; empty for none")
+    max_connections: int = setting(1000, ge=1, le=1_000_000, description="open connections, for each worker")
+    max_connections_per_source: int = setting(100, ge=1, le=1_000_000, description="of these, from one address")
+    idle_timeout: Annotated[float, seconds(1, 86_400), AS_DURATION] = setting(
         "60s", description="a kept connection that asks nothing is closed after this time"
     )
-    message_timeout: Annotated[float, _seconds(0.1, 3_600), _AS_DURATION] = _key(
+    message_timeout: Annotated[float, seconds(0.1, 3_600), AS_DURATION] = setting(
         "10s", description="from the first octet of a message to its last, and for a client to take its answer"
     )
-    max_message: Annotated[int, _octets(MESSAGE_SIZE_FLOOR, MESSAGE_SIZE_MAX), _AS_SIZE] = _key(
+    max_message: Annotated[int, octets(MESSAGE_SIZE_FLOOR, MESSAGE_SIZE_MAX), AS_SIZE] = setting(
         "256KiB", description="longer messages are refused, 4KiB to 256KiB"
     )
 
@@ -175,26 +115,26 @@ class TcpSection(Section):
 class TlsSection(Section):
     """The Handle protocol over TCP inside TLS, on ports of its own; the limits are those of [tcp]."""
 
-    listen: Endpoints = _key((), description="addresses and ports; empty for none, and the site record names none")
-    cert: Annotated[Path | None, PlainValidator(_path), _AS_PATH] = _key(
+    listen: Endpoints = setting((), description="addresses and ports; empty for none, and the site record names none")
+    cert: SomePath = setting(
         "", description="certificate and what vouches for it, PEM; empty: made of the server key, which clients know"
     )
-    key: Annotated[Path | None, PlainValidator(_path), _AS_PATH] = _key(
+    key: SomePath = setting(
         "", description="the certificate's private key, PEM without a passphrase, mode 0600 or 0640"
     )
-    min_version: Literal["1.2", "1.3"] = _key("1.2", description="the oldest TLS that is spoken: 1.2 or 1.3")
+    min_version: Literal["1.2", "1.3"] = setting("1.2", description="the oldest TLS that is spoken: 1.2 or 1.3")
 
 
 class HttpSection(Section):
     """The public JSON API."""
 
-    listen: Endpoints = _key((), description="addresses and ports; checked now, served by a later version")
+    listen: Endpoints = setting((), description="addresses and ports; checked now, served by a later version")
 
 
 class AdminSection(Section):
     """The operators' API and console."""
 
-    listen: Endpoints = _key(
+    listen: Endpoints = setting(
         (), description="loopback or private addresses and ports; checked now, served by a later version"
     )
 
@@ -202,14 +142,16 @@ class AdminSection(Section):
 class StoreSection(Section):
     """The LMDB store."""
 
-    map_size: Annotated[int, _octets(_MIB, 64 * _TIB), _AS_SIZE] = _key(
+    map_size: Annotated[int, octets(MIB, 64 * TIB), AS_SIZE] = setting(
         "1GiB", description="address space of the store at first; it grows by itself and takes disk only as it fills"
     )
-    map_size_max: Annotated[int, _octets(_MIB, 64 * _TIB), _AS_SIZE] = _key(
+    map_size_max: Annotated[int, octets(MIB, 64 * TIB), AS_SIZE] = setting(
         "1TiB", description="where growth ends: a write beyond is refused, reading goes on"
     )
-    case_sensitive: bool = _key(False, description="whether suffixes that differ in ASCII case alone are two handles")
-    max_readers: int = _key(
+    case_sensitive: bool = setting(
+        False, description="whether suffixes that differ in ASCII case alone are two handles"
+    )
+    max_readers: int = setting(
         126, ge=16, le=65_536, description="read transactions at a time: two a worker, and every command that reads"
     )
 
@@ -217,11 +159,11 @@ class StoreSection(Section):
 class AuthSection(Section):
     """Who may administer."""
 
-    server_admins: References = _key((), description='keys with rights on every handle here, "index:handle"')
-    server_admin_full_access: bool = _key(
+    server_admins: References = setting((), description='keys with rights on every handle here, "index:handle"')
+    server_admin_full_access: bool = setting(
         True, description="false limits server_admins to homing, replication and status"
     )
-    challenge_ttl: Annotated[float, _seconds(1, 3_600), _AS_DURATION] = _key(
+    challenge_ttl: Annotated[float, seconds(1, 3_600), AS_DURATION] = setting(
         "60s", description="how long a challenge waits for its answer"
     )
 
@@ -230,24 +172,30 @@ class LimitsSection(Section):
     """What one source or one record may use."""
 
     udp_per_source: Annotated[
-        float, _within(units.rate, units.rate_text, 1.0, 1e9), PlainSerializer(units.rate_text)
-    ] = _key("5000/s", description="UDP answers larger than their question, to one source network (IPv4 /24, IPv6 /56)")
-    udp_burst: int = _key(10_000, ge=1, le=1_000_000_000, description="of these, how many at once after a quiet time")
-    udp_exempt: Networks = _key(
+        float, within(units.rate, units.rate_text, 1.0, 1e9), PlainSerializer(units.rate_text)
+    ] = setting(
+        "5000/s", description="UDP answers larger than their question, to one source network (IPv4 /24, IPv6 /56)"
+    )
+    udp_burst: int = setting(
+        10_000, ge=1, le=1_000_000_000, description="of these, how many at once after a quiet time"
+    )
+    udp_exempt: Networks = setting(
         ("127.0.0.0/8", "::1/128"), description="networks without that limit; nobody outside can forge loopback"
     )
-    sources_max: int = _key(65_536, ge=256, le=16_777_216, description="source networks that are remembered")
-    values_per_handle: int = _key(VALUE_COUNT_MAX, ge=1, le=VALUE_COUNT_MAX, description="values of one record")
-    value_bytes: Annotated[int, _octets(1, MESSAGE_SIZE_MAX), _AS_SIZE] = _key("64KiB", description="data of one value")
+    sources_max: int = setting(65_536, ge=256, le=16_777_216, description="source networks that are remembered")
+    values_per_handle: int = setting(VALUE_COUNT_MAX, ge=1, le=VALUE_COUNT_MAX, description="values of one record")
+    value_bytes: Annotated[int, octets(1, MESSAGE_SIZE_MAX), AS_SIZE] = setting(
+        "64KiB", description="data of one value"
+    )
 
 
 class ResolutionSection(Section):
     """How handles that are not stored may be computed."""
 
-    template_delimiter: Annotated[str, PlainValidator(_delimiter)] = _key(
+    template_delimiter: Annotated[str, PlainValidator(_delimiter)] = setting(
         "", description="cuts a handle into base and extension where no namespace names a delimiter; empty for none"
     )
-    namespace: Annotated[Path | None, PlainValidator(_path), _AS_PATH] = _key(
+    namespace: SomePath = setting(
         "", description="file with the HS_NAMESPACE XML that all prefixes inherit; empty for none"
     )
 
@@ -255,28 +203,26 @@ class ResolutionSection(Section):
 class ReplicationSection(Section):
     """Copies of the store: who may take one from here, or whose copy this node is."""
 
-    role: Literal["primary", "mirror"] = _key(
+    role: Literal["primary", "mirror"] = setting(
         "primary", description="mirror: this node copies another one, and takes no changes from clients"
     )
-    admins: References = _key((), description='keys of mirrors that may copy this node, "index:handle"')
-    journal_age: Annotated[float, _seconds(0, 100 * 365 * 86_400), _AS_DURATION] = _key(
+    admins: References = setting((), description='keys of mirrors that may copy this node, "index:handle"')
+    journal_age: Annotated[float, seconds(0, 100 * 365 * 86_400), AS_DURATION] = setting(
         "0s", description="changes older than this are forgotten, unless a mirror still needs them; 0s keeps them all"
     )
-    mirror_grace: Annotated[float, _seconds(60, 100 * 365 * 86_400), _AS_DURATION] = _key(
+    mirror_grace: Annotated[float, seconds(60, 100 * 365 * 86_400), AS_DURATION] = setting(
         "30d", description="changes are kept for a mirror until nothing was heard of it for this time"
     )
-    source: Annotated[str, PlainValidator(_place)] = _key("", description="host:port of the node that a mirror copies")
-    source_site: Annotated[Path | None, PlainValidator(_path), _AS_PATH] = _key(
+    source: ServerPlace = setting("", description="host:port of the node that a mirror copies")
+    source_site: SomePath = setting(
         "", description="file with its site record, binary or JSON (siteinfo.bin, siteinfo.json)"
     )
-    source_key: Annotated[Path | None, PlainValidator(_path), _AS_PATH] = _key(
+    source_key: SomePath = setting(
         "", description="file with its public key, PEM or pubkey.bin, where there is no site record"
     )
-    key: Annotated[Path | None, PlainValidator(_path), _AS_PATH] = _key(
-        "", description="the mirror's private key, PEM; for the node's user alone (mode 0600)"
-    )
-    identity: References = _key((), description='what the source knows that key as, one "index:handle"')
-    interval: Annotated[float, _seconds(0.1, 86_400), _AS_DURATION] = _key(
+    key: SomePath = setting("", description="the mirror's private key, PEM; for the node's user alone (mode 0600)")
+    identity: References = setting((), description='what the source knows that key as, one "index:handle"')
+    interval: Annotated[float, seconds(0.1, 86_400), AS_DURATION] = setting(
         "30s", description="how often a mirror asks for changes"
     )
 
@@ -284,8 +230,8 @@ class ReplicationSection(Section):
 class LogSection(Section):
     """What the node tells."""
 
-    level: Literal["debug", "info", "warning", "error"] = _key("info", description="debug, info, warning or error")
-    format: Literal["auto", "json", "text"] = _key("auto", description="json or text; auto: text on a terminal")
+    level: Literal["debug", "info", "warning", "error"] = setting("info", description="debug, info, warning or error")
+    format: Literal["auto", "json", "text"] = setting("auto", description="json or text; auto: text on a terminal")
 
 
 class Config(Section):
@@ -301,6 +247,9 @@ class Config(Section):
     auth: AuthSection = AuthSection()
     limits: LimitsSection = LimitsSection()
     resolution: ResolutionSection = ResolutionSection()
+    upstream: UpstreamSection = UpstreamSection()
+    recursion: RecursionSection = RecursionSection()
+    cache: CacheSection = CacheSection()
     replication: ReplicationSection = ReplicationSection()
     log: LogSection = LogSection()
 
@@ -308,6 +257,11 @@ class Config(Section):
         """Processes to run: the configured number, or one for each core that this process may use."""
         wanted = self.node.workers
         return wanted if isinstance(wanted, int) else min(len(os.sched_getaffinity(0)), _WORKERS_MAX)
+
+    def recursion_networks(self) -> tuple[Network, ...]:
+        """The networks that may ask this node for anything: as configured, else by its role."""
+        allow = self.recursion.allow
+        return recursion_of(self.node.role) if allow == BY_ROLE else allow
 
     def namespace_xml(self) -> bytes | None:
         """The octets of the namespace that all prefixes inherit, read now; None where none is configured."""
@@ -326,6 +280,9 @@ SECTIONS: Final[Mapping[str, type[Section]]] = MappingProxyType(
         "auth": AuthSection,
         "limits": LimitsSection,
         "resolution": ResolutionSection,
+        "upstream": UpstreamSection,
+        "recursion": RecursionSection,
+        "cache": CacheSection,
         "replication": ReplicationSection,
         "log": LogSection,
     }

@@ -117,6 +117,20 @@ def _mirror_is_whole(sections: Sections) -> _Found:
         yield "replication.source_key", said, "leave source_key out", "replication.source_site"
 
 
+def _upstream_is_whole(sections: Sections) -> _Found:
+    """What is said of the parent and of who we are there must be enough to speak to it."""
+    found = sections["upstream"]
+    if found.parent_site and not found.parent:
+        yield "upstream.parent_site", "a site record, and no server to hold it against", 'parent = "192.0.2.1:2641"'
+    if bool(found.key) != bool(found.identity):
+        missing, given = ("identity", "key") if found.key else ("key", "identity")
+        example = {"identity": 'identity = "300:0.NA/88.100"', "key": 'key = "keys/88.100.admin.pem"'}[missing]
+        yield f"upstream.{missing}", f"{given} alone does not prove who this node is", example, f"upstream.{given}"
+    if len(found.identity) > 1:
+        said = f"a node is known to its parent as one key, not as {len(found.identity)}"
+        yield "upstream.identity", said, "leave one"
+
+
 _CHECKS: Final[Sequence[tuple[tuple[str, ...], Callable[[Sections], _Found]]]] = (
     *(((name,), partial(_twice, name=name)) for name in ("udp", "tcp", "tls", "http", "admin")),
     (("udp", "tcp"), _some_listener),
@@ -127,4 +141,5 @@ _CHECKS: Final[Sequence[tuple[tuple[str, ...], Callable[[Sections], _Found]]]] =
     (("tcp",), _connections_fit),
     (("limits", "tcp"), _values_fit),
     (("replication",), _mirror_is_whole),
+    (("upstream",), _upstream_is_whole),
 )

@@ -17,8 +17,9 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from protocol.limits import NAMESPACE_SIZE_MAX
-from resolver.config import SECTIONS, Config, Section
+from resolver.config import SECTIONS, Config
 from resolver.config_checks import DEFAULT, cross_problems
+from resolver.config_keys import Section
 from resolver.config_lines import key_lines
 from resolver.config_problems import ConfigError, Problem
 
@@ -221,17 +222,8 @@ def _near(name: str, known: Mapping[str, object]) -> str:
 
 def file_problems(loaded: LoadedConfig) -> list[Problem]:
     """What is wrong with the files that a configuration names: missing, or a private key that others may read."""
-    problems: list[Problem] = _certificate_problems(loaded)
-    key, origin = loaded.config.node.server_key, loaded.origins["node.server_key"]
-    try:
-        mode = stat.S_IMODE(key.stat().st_mode)
-    except OSError as error:
-        hint = f"hnode key generate --out {key}" if isinstance(error, FileNotFoundError) else f"ls -l {key}"
-        problems.append(Problem("node.server_key", f"{key}: {error.strerror}", hint, origin))
-    else:
-        if mode & _OTHERS_MASK:
-            said = f"{key} has mode {mode:04o}: others may use this private key"
-            problems.append(Problem("node.server_key", said, f"chmod 600 {key}", origin))
+    problems = [*_certificate_problems(loaded), *_problems_of(loaded, "node.server_key", loaded.config.node.server_key)]
+    problems += _replication_problems(loaded) + _upstream_problems(loaded)
     namespace, origin = loaded.config.resolution.namespace, loaded.origins["resolution.namespace"]
     if namespace is not None:
         try:
@@ -245,9 +237,34 @@ def file_problems(loaded: LoadedConfig) -> list[Problem]:
     return problems
 
 
+def _problems_of(loaded: LoadedConfig, key: str, path: Path, *, is_private: bool = True) -> list[Problem]:
+    """What is wrong with the file of a key: missing, or one that others may read though it is private."""
+    origin = loaded.origins[key]
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+    except OSError as error:
+        is_missing = is_private and isinstance(error, FileNotFoundError)
+        hint = f"hnode key generate --out {path}" if is_missing else f"ls -l {path}"
+        return [Problem(key, f"{path}: {error.strerror}", hint, origin)]
+    if is_private and mode & _OTHERS_MASK:
+        said = f"{path} has mode {mode:04o}: others may use this private key"
+        return [Problem(key, said, f"chmod 600 {path}", origin)]
+    return []
+
+
+def _replication_problems(loaded: LoadedConfig) -> list[Problem]:
+    """What is wrong with the files of [replication], whichever role the node has today."""
+    section, found = loaded.config.replication, []
+    for name in ("source_site", "source_key", "key"):
+        path = getattr(section, name)
+        if path is not None:
+            found += _problems_of(loaded, f"replication.{name}", path, is_private=name == "key")
+    return found
+
+
 def _certificate_problems(loaded: LoadedConfig) -> list[Problem]:
     """What is wrong with the files of [tls], as far as the file system tells; `resolver.certificate` reads them."""
-    found = []
+    found: list[Problem] = []
     for name, shut in (("cert", 0), ("key", TLS_KEY_SHUT)):
         path, key = getattr(loaded.config.tls, name), f"tls.{name}"
         if path is None:
@@ -260,4 +277,21 @@ def _certificate_problems(loaded: LoadedConfig) -> list[Problem]:
             if mode & shut:
                 said = f"{path} has mode {mode:04o}: others may use this private key"
                 found.append(Problem(key, said, f"chmod 640 {path}", loaded.origins[key]))
+    return found
+
+
+def _upstream_problems(loaded: LoadedConfig) -> list[Problem]:
+    """What is wrong with the files of [upstream]: those of the root are read, the others only looked at."""
+    from resolver.bootstrap.deriving import faults_of
+    from resolver.bootstrap.files import read_files
+
+    found, upstream = [], loaded.config.upstream
+    if upstream.bootstrap_dir is not None:
+        origin = loaded.origins["upstream.bootstrap_dir"]
+        for fault in faults_of(read_files(upstream.bootstrap_dir)):
+            found.append(Problem("upstream.bootstrap_dir", f"{fault.path}: {fault.why}", fault.then, origin))
+    for name in ("parent_site", "key"):
+        path = getattr(upstream, name)
+        if path is not None:
+            found += _problems_of(loaded, f"upstream.{name}", path, is_private=name == "key")
     return found

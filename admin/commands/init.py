@@ -15,12 +15,20 @@ if TYPE_CHECKING:
     from protocol.trust.keys import PublicKey
 
 _NAME_WIDTH = 16
+ROLES = ("root", "national", "secondary", "enterprise", "recursive")
 _PORT = click.IntRange(0, 65535)
 
 
 @click.command(name="init", epilog="Example:  hnode init ./node --prefix 88.100 --listen 127.0.0.1 --port 0")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--role", type=click.Choice(ROLES), help="Set what nodes of that role have by default.")
 @click.option("--prefix", "prefixes", metavar="P", multiple=True, help="A prefix to serve; may be given again.")
+@click.option(
+    "--bootstrap",
+    metavar="DIR",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="The folder that names the root: see hnode upstream bootstrap.",
+)
 @click.option("--listen", metavar="ADDR", multiple=True, help="An IP address to listen at.  [default: 0.0.0.0 and ::]")
 @click.option("--port", type=_PORT, default=2641, show_default=True, help="For UDP and TCP; 0 picks a free one.")
 @click.option("--http-port", type=_PORT, help="Write a listener for the public JSON API; 0 picks a free port.")
@@ -30,7 +38,9 @@ _PORT = click.IntRange(0, 65535)
 def command(
     context: CommandContext,
     folder: Path,
+    role: str | None,
     prefixes: tuple[str, ...],
+    bootstrap: Path | None,
     listen: tuple[str, ...],
     port: int,
     http_port: int | None,
@@ -42,7 +52,16 @@ def command(
     """
     from admin.setup.initialise import Wish, initialise
 
-    wish = Wish(folder=folder, prefixes=prefixes, listen=listen, port=port, http_port=http_port, admin_port=admin_port)
+    wish = Wish(
+        folder=folder,
+        prefixes=prefixes,
+        listen=listen,
+        port=port,
+        http_port=http_port,
+        admin_port=admin_port,
+        role=role,
+        bootstrap=bootstrap,
+    )
     made = initialise(wish, context.environment, now_s=int(time.time()))
     if context.is_table:
         _tell(context, made)
@@ -66,7 +85,15 @@ def _tell(context: CommandContext, made: "Made") -> None:
         if prefix.key is not None:
             admin = f"300:0.NA/{prefix.prefix.upper()}"
             _line(context, "init.admin", str(prefix.key), f"{admin}  ({_mode(prefix.key)})", prefix.is_new)
-    if not made.homed:
+    if config.node.role == "root":
+        _line(
+            context,
+            "init.root",
+            str(path.parent / "keys" / "root.pem"),
+            text("init.root.hint", lang),
+            made.store_is_new,
+        )
+    if not made.homed and config.node.role != "recursive":
         say(context, text("init.no_prefix", lang, folder=path.parent))
     say(context, f"{text('init.next', lang)}  hnode --config {path} serve")
 
@@ -92,6 +119,7 @@ def _as_json(made: "Made") -> dict[str, object]:
     config = made.config
     return {
         "config": str(made.loaded.path),
+        "role": config.node.role,
         "store": str(config.node.data_dir),
         "serverKey": str(config.node.server_key),
         "fingerprint": made.fingerprint,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from admin.commands.prefix_delegating import delegate, undelegate
 from admin.context import CommandContext
 from admin.errors import ExitCode, Failure
 from admin.output import note, output_option, print_rows
@@ -23,7 +24,11 @@ COUNT_MAX = 10_000
 
 @click.group(name="prefix")
 def command() -> None:
-    """List, home and unhome prefixes. Homing alone makes a node answer for a prefix; it makes no record of it."""
+    """List, home, unhome and delegate prefixes. Homing alone lets a node answer; it makes no record of the prefix."""
+
+
+command.add_command(delegate)
+command.add_command(undelegate)
 
 
 @command.command(name="list", epilog="Example:  hnode prefix list -o json")

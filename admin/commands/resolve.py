@@ -3,6 +3,7 @@
 import asyncio
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import click
@@ -13,6 +14,7 @@ from admin.output import note, output_option, print_json, print_line, print_rows
 from admin.remote import AUTH_OPTIONS, Remote, collected, place
 
 _TRANSPORT_NAMES = ("udp", "tcp")
+_PATH = click.Path(path_type=Path)
 
 
 @click.command(
@@ -21,6 +23,8 @@ _TRANSPORT_NAMES = ("udp", "tcp")
 )
 @click.argument("handle")
 @click.option("--at", metavar="HOST:PORT", help="The node to ask.  [default: the configured node]")
+@click.option("--bootstrap", type=_PATH, metavar="DIR", help="Ask from the root down, as DIR's files tell it.")
+@click.option("--aliases", is_flag=True, help="With --bootstrap: follow an HS_ALIAS.")
 @click.option("--udp", "transport", flag_value="udp", help="Only over UDP.")
 @click.option("--tcp", "transport", flag_value="tcp", help="Only over TCP.")
 @click.option(
@@ -31,7 +35,7 @@ _TRANSPORT_NAMES = ("udp", "tcp")
     help="Only the values at these indexes.",
 )
 @click.option("--type", "types", multiple=True, help="Only values of these types; one ending in a dot takes subtypes.")
-@click.option("--trace", is_flag=True, help="Show on standard error what was sent and what came back.")
+@click.option("--trace", is_flag=True, help="Show on standard error what was asked and what came.")
 @click.option("--certified", is_flag=True, help="Only an answer that the server signed, held against --server-key.")
 @collected(*AUTH_OPTIONS)
 @output_option
@@ -40,6 +44,8 @@ def command(
     context: CommandContext,
     handle: str,
     at: str | None,
+    bootstrap: Path | None,
+    aliases: bool,
     transport: str | None,
     indexes: tuple[int, ...],
     types: tuple[str, ...],
@@ -49,8 +55,18 @@ def command(
 ) -> int:
     """Resolve HANDLE. Exit code 3 where it, or its values, are not found; 5 where no node answers.
 
-    With --auth the values too that only administrators may read.
+    With --auth the values too that only administrators may read. With --bootstrap no node of yours is asked: the
+    search begins at the root, and --trace draws it as a tree.
     """
+    if bootstrap is not None:
+        if at or transport or remote != Remote():
+            why = "--bootstrap finds the server itself: leave out --at, --udp, --tcp and who you are"
+            raise Failure("that cannot be asked from the root", why, code=ExitCode.USAGE)
+        return _from_the_root(
+            context, handle, bootstrap, indexes, types, certified=certified, aliases=aliases, trace=trace
+        )
+    if aliases:
+        raise Failure("--aliases belongs to --bootstrap", "one server follows none", code=ExitCode.USAGE)
     from protocol.errors import Malformed
     from resolver.client import Transport, ask, resolution
 
@@ -128,6 +144,36 @@ def _proven(
     return ExitCode.OK
 
 
+def _from_the_root(
+    context: CommandContext,
+    handle: str,
+    folder: Path,
+    indexes: tuple[int, ...],
+    types: tuple[str, ...],
+    *,
+    certified: bool,
+    aliases: bool,
+    trace: bool,
+) -> int:
+    """Resolve by asking from the root down."""
+    from admin.local_store import named_handle
+    from admin.output import printable
+    from admin.root_resolving import resolved, tree, world_in
+
+    named_handle(handle)
+    world, faults = world_in(folder)
+    for fault in faults:
+        note(context, f"of the root's files: {printable(fault)}")
+    wanted = [item.encode(errors="surrogateescape") for item in types]
+    ended = resolved(world, handle.encode(), indexes=indexes, types=wanted, certified=certified, aliases=aliases)
+    if trace:
+        for line in tree(handle, ended):
+            click.echo(printable(line), err=True)
+    if ended.is_failure:
+        raise Failure(f"{printable(handle)} cannot be found", printable(ended.told), code=ExitCode.UNREACHABLE)
+    return _told(context, handle, ended.code, ended.body)
+
+
 def configured_place(context: CommandContext, transport: str | None) -> tuple[str, int]:
     """Where the configured node listens, reached from this machine."""
     config = context.load()
@@ -142,12 +188,15 @@ def configured_place(context: CommandContext, transport: str | None) -> tuple[st
 
 def _shown(context: CommandContext, handle: str, message: Any) -> int:
     from protocol import codec
+
+    return _told(context, handle, message.header.code, codec.read_response(message)[1])
+
+
+def _told(context: CommandContext, handle: str, code: int, body: Any) -> int:
     from protocol.codes import ResponseCode
     from protocol.json_form.values import record_to_json, value_to_json
     from protocol.responses import ErrorResponse, ReferralResponse, ResolutionResponse
 
-    _, body = codec.read_response(message)
-    code = message.header.code
     told: dict[str, Any] = {"responseCode": code}
     if isinstance(body, ResolutionResponse):
         told = record_to_json(body.handle, body.values)

@@ -15,10 +15,14 @@ from typing import Final
 from admin.config_text import example
 from admin.errors import ExitCode, Failure
 from admin.files import PRIVATE, PRIVATE_FOLDER, PUBLIC, make_folder, remove_unfinished, write_whole
+from admin.importing.rows import RowLimits
 from admin.prefixes import checked_prefix, prefix_record
+from admin.root_signing import KEY_FILE, root_state, sign_root
 from admin.setup.free_ports import ANY, can_bind, free_port
+from admin.setup.roles import ROOT, expect_bootstrap, expect_role, role_markers, role_prefixes
 from protocol.errors import HandleError
 from protocol.identifier import PREFIX_HANDLES, prefix_handle
+from protocol.trust.chains import TRUST_ROOT
 from protocol.trust.keys import (
     PrivateKey,
     PublicKey,
@@ -45,7 +49,7 @@ WHO: Final = "init"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """What the node shall be. A port of 0 is chosen among the free ones; None for the last two leaves them out."""
+    """What the node shall be. A port of 0 is chosen among the free ones; None for a later one leaves it out."""
 
     folder: Path
     prefixes: tuple[str, ...] = ()
@@ -53,6 +57,8 @@ class Wish:
     port: int = DEFAULT_PORT
     http_port: int | None = None
     admin_port: int | None = None
+    role: str | None = None
+    bootstrap: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +96,7 @@ class Made:
 
 def initialise(wish: Wish, environment: Mapping[str, str], *, now_s: int) -> Made:
     """Make what is missing. `Failure`, `ConfigError`, `StoreError` or `OSError` where it cannot be."""
-    prefixes = tuple({prefix.upper(): checked_prefix(prefix) for prefix in wish.prefixes}.values())
+    wished = tuple([checked_prefix(prefix) for prefix in wish.prefixes])
     make_folder(wish.folder)
     with _alone(wish.folder):
         path = wish.folder / CONFIG_NAME
@@ -99,10 +105,16 @@ def initialise(wish: Wish, environment: Mapping[str, str], *, now_s: int) -> Mad
         if config_is_new:
             write_whole(path, example(_settings(wish)).encode(), mode=PUBLIC)
         loaded = load_config(path, environment)
+        role = loaded.config.node.role
+        expect_role(wish.role, role, path)
+        expect_bootstrap(wish.bootstrap, loaded.config.upstream.bootstrap_dir, path)
+        prefixes = role_prefixes(role, wished)
         key, key_is_new = _server_key(loaded.config.node.server_key)
         store, store_is_new = _store(loaded.config)
         try:
             made = _homed(store, loaded.config, prefixes, public_key_octets(key), path.parent / "keys", now_s)
+            if role == ROOT:
+                _sign_root(store, loaded.config, path.parent / KEY_FILE, now_s)
             with store.view() as view:
                 records, homed = view.facts().records, len(view.homed())
         finally:
@@ -136,6 +148,10 @@ def _settings(wish: Wish) -> dict[str, object]:
     port = wish.port or free_port(hosts)
     listen = [str(Endpoint(host, port)) for host in hosts]
     settings: dict[str, object] = {"udp.listen": listen, "tcp.listen": listen}
+    if wish.role is not None:
+        settings["node.role"] = wish.role
+    if wish.bootstrap is not None:
+        settings["upstream.bootstrap_dir"] = str(wish.bootstrap.absolute())
     taken = [port]
     if wish.http_port is not None:
         taken.append(wish.http_port or free_port(hosts, udp=False, avoid=taken))
@@ -208,6 +224,7 @@ def _homed(
         identity = new_identity(config, public_key, now_s=now_s)
         changes.append(identity_change(identity))
     made = []
+    changes += [HomePrefix(marker, WHO) for marker in role_markers(config.node.role, prefixes) if marker not in homed]
     for prefix in prefixes:
         handle = prefix_handle(prefix.encode() + b"/")
         if handle not in homed:
@@ -224,8 +241,22 @@ def _homed(
     return tuple(made)
 
 
+def _sign_root(store: LmdbStore, config: Config, path: Path, now_s: int) -> None:
+    """Have the root's records signed with its key, which is made where there is none."""
+    limits = RowLimits(value_size=config.limits.value_bytes, value_count=config.limits.values_per_handle)
+    with store.view() as view:
+        is_good = not root_state(view, now_s=now_s).bad
+        is_known = view.get(TRUST_ROOT) is not None
+    if is_known and (is_good or not path.exists()):  # A key that is kept elsewhere signs by `hnode upstream bootstrap`.
+        return
+    _admin_key(path)
+    key = from_pem(path.read_bytes())
+    assert isinstance(key, PrivateKey), "its public half was just taken"
+    sign_root(store, key, now_s=now_s, limits=limits, who=WHO)
+
+
 def _admin_key(path: Path) -> PublicKey:
-    """The public half of a prefix's administrator key: of the file where an earlier run left one, else a fresh one."""
+    """The public half of an administrator's key: of the file where an earlier run left one, else of a fresh one."""
     remove_unfinished(path)
     if path.exists():
         return public_half(path)

@@ -193,6 +193,25 @@ def test_a_key_that_others_may_read_is_told_with_the_command_that_mends_it(tmp_p
     assert file_problems(found) == []
 
 
+@pytest.mark.parametrize("other", ["source_site", "source_key"])
+def test_the_files_of_replication_must_exist_and_the_key_be_private(tmp_path: Path, other: str) -> None:
+    (tmp_path / "server.pem").write_text("secret")
+    (tmp_path / "server.pem").chmod(0o600)
+    section = '[replication]\nrole = "mirror"\nsource = "127.0.0.1:2641"\nidentity = ["300:0.NA/88.100"]\n'
+    files = f'key = "mirror.pem"\n{other} = "source.file"\n'
+    found = loaded(tmp_path, f'[node]\nserver_key = "server.pem"\n{section}{files}')
+    missing = file_problems(found)
+    assert [problem.key for problem in missing] == [f"replication.{other}", "replication.key"]
+    assert "hnode key generate" in missing[1].hint
+    for name in ("mirror.pem", "source.file"):
+        (tmp_path / name).write_text("octets")
+        (tmp_path / name).chmod(0o644)
+    (open_key,) = file_problems(found)
+    assert (open_key.key, open_key.hint) == ("replication.key", f"chmod 600 {tmp_path / 'mirror.pem'}")
+    (tmp_path / "mirror.pem").chmod(0o400)
+    assert file_problems(found) == []
+
+
 def test_a_namespace_file_must_exist_and_be_of_a_sane_size(tmp_path: Path) -> None:
     found = loaded(tmp_path, '[resolution]\nnamespace = "ns.xml"\n[node]\nserver_key = "hnode.toml"\n')
     found.path.chmod(0o600)

@@ -1,0 +1,205 @@
+"""`hnode upstream`: what is above this node. Its root made known, its delegation asked for, and held against it."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from admin.context import CommandContext
+from admin.errors import ExitCode, Failure
+from admin.output import note, output_option, printable, say, styled
+from admin.remote import AUTH_OPTIONS, Remote, collected
+
+if TYPE_CHECKING:
+    from admin.upstream_comparing import Compared
+    from resolver.config import Config
+
+_PATH = click.Path(path_type=Path)
+_AT = click.option("--at", metavar="HOST:PORT", help="The parent.  [default: [upstream] parent]")
+
+
+@click.group(name="upstream")
+def command() -> None:
+    """What is above this node: the root that it knows, and the parent that delegates its prefixes."""
+
+
+@command.command(name="bootstrap", epilog="Example:  hnode upstream bootstrap --out ./bootstrap")
+@click.option("--out", type=_PATH, required=True, metavar="DIR", help="The folder to write bootstrap_handles into.")
+@click.option("--key", type=_PATH, metavar="FILE", help="The root's private key.  [default: keys/root.pem]")
+@output_option
+@click.pass_obj
+def bootstrap(context: CommandContext, out: Path, key: Path | None) -> None:
+    """Write `bootstrap_handles` of the root that this node keeps: what others need to know it by.
+
+    Records that have no signature that holds are signed first, with the root's key.
+    """
+    from admin.files import make_folder
+    from admin.importing.rows import RowLimits
+    from admin.local_store import now_ms, opened_store, who
+    from admin.record_output import print_told
+    from admin.root_signing import KEY_FILE, expect_root, root_data, root_state, sign_root
+    from protocol.codes import ResponseCode
+    from resolver.bootstrap.files import write_root_file
+
+    config = context.load()
+    limits = RowLimits(value_size=config.limits.value_bytes, value_count=config.limits.values_per_handle)
+    path = key or context.found_config().parent / KEY_FILE
+    signed: tuple[bytes, ...] = ()
+    with opened_store(context) as store:
+        with store.view() as view:
+            expect_root(view)
+            state = root_state(view, now_s=time.time())
+        if state.bad or b"0.0/0.0" in state.missing:
+            signed = sign_root(store, _root_key(path), now_s=int(time.time()), limits=limits, who=who())
+        with store.view() as view:
+            data = root_data(view, now_ms=now_ms())
+            missing = root_state(view, now_s=time.time()).missing
+    make_folder(out)
+    written = write_root_file(out, data)
+    for handle in missing:
+        note(context, f"{printable(handle.decode(errors='replace'))} is named by the root and not here: left out")
+    names = [record.handle.decode() for record in data.records.values()]
+    if not context.is_table:
+        told = {"responseCode": int(ResponseCode.SUCCESS), "path": str(written), "handles": names}
+        print_told(context, told | {"signed": [handle.decode() for handle in signed]})
+        return
+    say(context, f"wrote {written}  ({', '.join(names)})")
+    if signed:
+        say(context, f"signed now: {', '.join(handle.decode() for handle in signed)}")
+    say(context, f"Give it to the nodes below: [upstream] bootstrap_dir = {out}")
+
+
+def _root_key(path: Path) -> Any:
+    from admin.identities import private_key_in
+
+    try:
+        return private_key_in(path)
+    except FileNotFoundError as error:
+        why = f"a record of the root has no signature that holds, and {path} is not there"
+        raise Failure("the root cannot be signed", why, "--key FILE", code=ExitCode.DENIED) from error
+
+
+@command.command(name="enrol", epilog="Example:  hnode upstream enrol --out ./for-the-parent")
+@click.option(
+    "--prefix", "prefixes", metavar="P", multiple=True, help="Only this prefix.  [default: all that are here]"
+)
+@click.option("--out", type=_PATH, metavar="DIR", help="Write the files for the parent's administrator there.")
+@_AT
+@collected(*AUTH_OPTIONS)
+@output_option
+@click.pass_obj
+def enrol(context: CommandContext, prefixes: tuple[str, ...], out: Path | None, at: str | None, remote: Remote) -> None:
+    """Let the parent delegate this node's prefixes: write it there, or make what its administrator needs.
+
+    With --out the files are made. Else the delegation is written at the parent, as [upstream] identity and key, or
+    --auth and --key, say who this node is there.
+    """
+    from admin.upstream_enrolment import files_for, written_at
+
+    config = context.load()
+    here = _here(context, prefixes)
+    if out is not None:
+        _tell_files(context, files_for(here, out), out)
+        return
+    parent = _parent(config, at, remote, needs_identity=True)
+    for handle, is_new in written_at(parent, here):
+        _print(context, "enrolled" if is_new else "brought up to date", handle, at=parent.at)
+
+
+@command.command(name="status", epilog="Example:  hnode upstream status")
+@click.option(
+    "--prefix", "prefixes", metavar="P", multiple=True, help="Only this prefix.  [default: all that are here]"
+)
+@_AT
+@click.option("--server-key", type=_PATH, metavar="FILE", help="The parent's public key, or its siteinfo.bin.")
+@output_option
+@click.pass_obj
+def status(context: CommandContext, prefixes: tuple[str, ...], at: str | None, server_key: Path | None) -> int:
+    """Ask the parent for this node's prefixes, and say whether clients that follow it find this node.
+
+    Exit code 3 where a prefix is not delegated, 7 where it is delegated otherwise, 5 where the parent is silent.
+    """
+    from admin.delegation_remote import read_delegation
+    from admin.upstream_comparing import Compared, Difference, compared
+
+    here = _here(context, prefixes)
+    parent = _parent(context.load(), at, Remote(server_key=server_key), needs_identity=False)
+    found: list[Compared] = []
+    for handle in here.handles:
+        values = read_delegation(parent, handle, certified=bool(parent.server_key))
+        if values is None:
+            missing = Difference("record", f"none of {handle.decode()}", "its node")
+            found.append(Compared(handle, 0, (missing,)))
+        else:
+            found.append(compared(handle, values, here.site))
+    if not parent.server_key:
+        note(context, "the parent's answers were not held against a key: --server-key FILE, or [upstream] parent_site")
+    _print_status(context, parent, found)
+    if all(one.is_good for one in found):
+        return ExitCode.OK
+    return ExitCode.CONFLICT if all(one.index for one in found) else ExitCode.NOT_FOUND
+
+
+def _here(context: CommandContext, prefixes: tuple[str, ...]) -> Any:
+    from admin.upstream_enrolment import here
+
+    return here(context, prefixes)
+
+
+def _parent(config: "Config", at: str | None, remote: Remote, *, needs_identity: bool) -> Remote:
+    from admin.upstream_enrolment import parent_of
+
+    return parent_of(config, at, remote, needs_identity=needs_identity)
+
+
+def _tell_files(context: CommandContext, made: Any, out: Path) -> None:
+    from admin.record_output import print_told
+    from protocol.codes import ResponseCode
+
+    if not context.is_table:
+        told = {"responseCode": int(ResponseCode.SUCCESS), "folder": str(out), "files": [str(p) for p in made.files]}
+        print_told(context, told | {"fingerprint": made.fingerprint, "commands": made.commands})
+        return
+    for path in made.files:
+        say(context, f"wrote {path}")
+    say(context, "Send them to the administrator of the parent, and tell the fingerprint by another way:")
+    say(context, f"  {made.fingerprint}")
+    say(context, "There the delegation is written by:")
+    for line in made.commands:
+        say(context, f"  {line}")
+
+
+def _print(context: CommandContext, told: str, handle: bytes, **facts: object) -> None:
+    from admin.record_output import print_change
+
+    print_change(context, told, handle, **facts)
+
+
+def _print_status(context: CommandContext, parent: Remote, found: "list[Compared]") -> None:
+    from admin.output import print_json, print_line
+    from admin.upstream_comparing import summary
+
+    if not context.is_table:
+        told = [
+            {
+                "prefix": one.handle.decode().partition("/")[2],
+                "good": one.is_good,
+                "index": one.index,
+                "differences": [{"what": d.what, "parent": d.there, "node": d.here} for d in one.differences],
+                "others": list(one.others),
+            }
+            for one in found
+        ]
+        (print_line if context.output == "jsonl" else print_json)({"parent": parent.at, "prefixes": told})
+        return
+    for one in found:
+        mark = styled(context, "✓", fg="green") if one.is_good else styled(context, "✗", fg="red")
+        say(context, f"{mark} {one.handle.decode()} at {parent.at}")
+        for difference in one.differences:
+            say(context, f"    {printable(difference)}")
+        for other in one.others:
+            say(context, f"    also told: {printable(other)}")
+    say(context, summary(found))
+    if not all(one.is_good for one in found):
+        note(context, "mend it: hnode upstream enrol (with --out DIR for the parent's administrator)")

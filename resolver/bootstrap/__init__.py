@@ -1,0 +1,1 @@
+"""What is known of the root before anybody is asked: the standard files, read, verified, refreshed."""

@@ -7,6 +7,7 @@ from admin.doctor import machine, own_things
 from admin.doctor.certificate import certificate
 from admin.doctor.findings import Finding, Level
 from admin.doctor.ports import ports
+from admin.doctor.recursion import recursion
 from resolver.config_loading import load_config
 from resolver.config_problems import ConfigError
 
@@ -34,4 +35,6 @@ def examine(path: Path, environment: Mapping[str, str]) -> list[Finding]:
     ]
     if config.tls.listen:
         findings.append(certificate(config))
+    if config.recursion_networks():
+        findings.append(recursion(config))
     return findings if read.prefixes is None else [*findings, read.prefixes]

@@ -13,6 +13,7 @@ from storage.base import StoreFacts
 
 RMEM_MAX: Final = Path("/proc/sys/net/core/rmem_max")
 _OTHER_FILES: Final = 64  # Sockets, store, logs and libraries of a worker, with room to spare.
+_A_SEARCH: Final = 2  # Sockets at a time of one search: it may ask by IPv6 and by IPv4.
 _DISK_LEAST: Final = 256 << 20  # A commit of the largest batch and some logs.
 _DISK_LOW: Final = 1 << 30
 _MAP_FULL: Final = 0.9
@@ -26,6 +27,7 @@ def open_files(config: Config) -> Finding:
     """Whether a worker may open as many files as its connections can need."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = config.tcp.max_connections + _listeners(config) + _OTHER_FILES
+    needed += _A_SEARCH * config.recursion.max_walks if config.recursion_networks() else 0
     if soft == resource.RLIM_INFINITY or soft >= needed:
         limit = "without limit" if soft == resource.RLIM_INFINITY else f"{soft} allowed"
         return Finding("files", Level.OK, f"{limit}, {needed} needed")

@@ -1,0 +1,1 @@
+"""What other nodes answered, until it is too old: values and rules, without sockets, files or a clock."""

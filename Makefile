@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-slow lint format bench loadtest clean
+.PHONY: demo playground test test-slow lint format bench loadtest clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -13,6 +13,9 @@ $(STAMP): pyproject.toml
 
 demo: $(STAMP)  ## import a real data set, serve it, resolve from it, and tell the story
 	$(BIN)/hnode demo
+
+playground: $(STAMP)  ## a whole hierarchy of nodes on loopback, to try things on, until Ctrl-C
+	$(BIN)/hnode playground
 
 test: $(STAMP) lint  ## ruff, mypy strict, pytest
 	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile

@@ -16,9 +16,9 @@ from typing import Final
 
 import uvloop
 
-from admin import keeper, logs
+from admin import keeper, logs, shared_cache, writing
 from admin.errors import ExitCode, Failure
-from admin.local_store import now_ms, open_store
+from admin.local_store import open_store
 from admin.setup.initialise import public_half
 from admin.systemd import notify
 from protocol.site import Site
@@ -37,7 +37,7 @@ from resolver.tls_listener import ServerTls
 from resolver.workers import Supervisor, on_reload
 from storage.locking import node_lock
 from storage.volatile import Volatile
-from storage.writer import Writer
+from storage.writer_client import WriterClient, door
 
 log = logging.getLogger(__name__)
 
@@ -69,18 +69,24 @@ def serve(config: Config, *, announce: Callable[[str], None] | None = None) -> i
                 log.warning("[%s] listen is configured and not served by this version", section)
         counters.create(counters_path(config), workers)
         Volatile.create(config.node.data_dir / VOLATILE_FOLDER).close()
+        shared_cache.prepare(config)
+        knocker, writers_door = door()
+        names = {workers: "writer", workers + 1: "keeper"}
 
         def work(number: int, ready: Callable[[], None]) -> int:
             if number == workers:
+                return writing.write(config, writers_door, ready)
+            if number == workers + 1:
                 return keeper.keep(config, ready)
-            return _work(config, number, identity, sockets[number], case_sensitive, private_key, ready)
+            return _work(config, number, identity, sockets[number], case_sensitive, private_key, knocker, ready)
 
         def on_ready() -> None:
             line = _ready_line(sockets[0], workers, time.monotonic() - started)
             (announce or _announce)(line)
             notify(f"READY=1\nSTATUS={line}")
 
-        code = Supervisor(work, count=workers + keeper.is_wanted(config), on_ready=on_ready).run()
+        count = workers + 1 + keeper.is_wanted(config)
+        code = Supervisor(work, count=count, on_ready=on_ready, names=names).run()
         notify("STOPPING=1")
     return ExitCode.OK if code == 0 else ExitCode.FAILED
 
@@ -176,14 +182,18 @@ def _work(
     sockets: Sockets,
     case_sensitive: bool,
     private_key: PrivateKey,
+    knocker: socket.socket,
     ready: Callable[[], None],
 ) -> int:
-    """The life of one worker process."""
+    """The life of one worker process. It changes the store through the writer alone."""
     clock = SystemClock()
     with contextlib.ExitStack() as stack:
-        store = stack.enter_context(open_store(config))
+        store = stack.enter_context(open_store(config, read_only=True))
         volatile = stack.enter_context(contextlib.closing(Volatile(config.node.data_dir / VOLATILE_FOLDER)))
-        writer = stack.enter_context(contextlib.closing(Writer(store, now_ms)))
+        answers = shared_cache.opened(config)
+        if answers is not None:
+            stack.enter_context(contextlib.closing(answers))
+        writer = WriterClient(knocker)
         parts = Parts(
             store=store,
             writer=writer,
@@ -193,23 +203,26 @@ def _work(
             case_sensitive=case_sensitive,
             counters=counters.block(counters_path(config), number),
             clock=clock,
+            answers=answers,
         )
         tls = _server_tls(config, private_key)
         node = Node(config, parts, sockets, tls=tls)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_until_stopped(node, ready, tls))
+            runner.run(_until_stopped(node, writer, ready, tls))
     return 0
 
 
-async def _until_stopped(node: Node, ready: Callable[[], None], tls: ServerTls | None) -> None:
+async def _until_stopped(node: Node, writer: WriterClient, ready: Callable[[], None], tls: ServerTls | None) -> None:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stopped.set)
     if tls is not None:
         on_reload(loop, tls.reload)
+    writer.start()
     await node.start()
     gc.collect()
     gc.freeze()  # What stands now stands until the end: no collection has to look at it again.
     ready()
     await stopped.wait()
     await node.stop()
+    writer.close()

@@ -4,13 +4,12 @@ The order of checks is that of the deployed software (behaviours 15 and 16): wha
 what is told behind it, permission, proof. Sources: spec, security: sections 2 and 8; spec, protocol: section 8.6.
 """
 
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final, cast
 
-from protocol import codec
+from protocol import codec, dialect
 from protocol.codes import ENCRYPTED, MINT_SUFFIX, OpCode, ResponseCode
 from protocol.envelope import Envelope
 from protocol.errors import (
@@ -19,6 +18,8 @@ from protocol.errors import (
     Changed,
     HandleError,
     InvalidCredential,
+    LoginNeeded,
+    LoginRepeated,
     NotAuthorized,
     NotResponsible,
     NotSupported,
@@ -45,10 +46,12 @@ from resolver.authentication import Proof
 from resolver.authority import Said
 from resolver.challenges import NONCE_SIZE, ROUNDS_MAX
 from resolver.challenging import Challenging
+from resolver.log_limits import limited
 from resolver.operations.creating import minted
 from resolver.operations.reading import Reading
 from resolver.operations.rules import ChangeRules, Rules
 from resolver.pending import Part
+from resolver.refusals import Refusals
 from resolver.replies import Asked, refusal, refused
 from resolver.secrecy import clear, heard
 from resolver.session_requests import SessionRequests
@@ -57,12 +60,15 @@ from resolver.telling import told
 from resolver.trust import Trust, Turn
 from resolver.writing import Writing
 from storage.base import StoreError
+from storage.writer import OutcomeUnknown
 
-log = logging.getLogger(__name__)
+log = limited(__name__)
 
 CHANGES_TRIED: Final = 8  # How often a change is begun again because another came between: each time one was made.
 ANYBODY: Final = "anybody"  # Who the journal says changed a value that everybody may write.
 SHOWN: Final = 64  # Octets of a stranger's handle that a log line shows.
+_NOT_NOW: Final = "The store cannot do that now: try again later"
+_UNKNOWN: Final = "It is not known whether the change was made: look before you ask again"
 _NO_MAC: Final = "Session request missing MAC code."
 _MANY: Final = frozenset((OpCode.LIST_HANDLES, OpCode.LIST_HOMED_NAS, OpCode.RETRIEVE_TXN_LOG, OpCode.DUMP_HANDLES))
 
@@ -80,6 +86,7 @@ class Administration:
 
     def __init__(self, trust: Trust) -> None:
         self._trust = trust
+        self.refusals = Refusals()
         self._writing = Writing(trust)
         self._challenges = Challenging(trust)
         sessions = SessionRequests(trust)
@@ -129,15 +136,20 @@ class Administration:
             self._enter(turn)
             return await self._outcome(turn)
         except HandleError as error:
+            if not isinstance(error, AuthenticationFailed):  # Those were told before they were made to wait.
+                self._noted(error, turn.asked)
             if isinstance(error, SessionUnknown | ChallengeUnknown) or turn.session is None:
                 turn.reply_session = turn.reply_session or turn.asked.message.envelope.session_id
             return refused(error)
         except StoreError as error:
             log.error("opcode %d: %s", turn.asked.row.opcode, error)
-            return refused(HandleError(told="The store cannot do that now: try again later"))
+            return refused(HandleError(told=_UNKNOWN if isinstance(error, OutcomeUnknown) else _NOT_NOW))
         except Exception:
             log.exception("fault while answering opcode %d", turn.asked.row.opcode)
             return refused(HandleError(told="Internal Error"))
+
+    def _noted(self, error: HandleError, asked: Asked) -> None:
+        self.refusals.note(error, source=asked.peer.source, opcode=asked.row.opcode, now_s=asked.now_s)
 
     def _enter(self, turn: Turn) -> None:
         """Find the session that a message names, and see what proves it."""
@@ -160,9 +172,12 @@ class Administration:
 
     async def _outcome(self, turn: Turn) -> Said:
         direct = self._direct.get(turn.asked.row.opcode)
-        if direct is not None:
-            return await direct(turn)
-        return await self._ruled(turn)
+        try:
+            return await (self._ruled(turn) if direct is None else direct(turn))
+        except (LoginNeeded, LoginRepeated) as error:
+            if dialect.heard(error.code, turn.asked.speaker) != ResponseCode.AUTHENTICATION_NEEDED:
+                raise
+            return self._challenges.ask(turn)
 
     # Operations that rules decide about
 
@@ -182,6 +197,8 @@ class Administration:
             return await self._perform(turn, rules, session.identity, proves=partial(_is_index, session.key_index))
         if session is None and asked.peer.login is not None:
             return await self._perform(turn, rules, asked.peer.login)
+        if session is None and asked.peer.has_tried_login:
+            raise LoginNeeded("nobody has logged in on this connection", told="Log in first")
         return self._challenges.ask(turn)
 
     def _rules_of(self, asked: Asked) -> Rules[Any]:
@@ -282,11 +299,10 @@ class Administration:
                 older = found[0].older
                 if older is not None and challenge.rounds < ROUNDS_MAX:
                     raise _Again(older)
-                log.info(
-                    "a proof of %d:%r from %s failed", answer.key.index, answer.key.handle[:SHOWN], asked.peer.source
-                )
+                error = AuthenticationFailed(f"a proof of {_shown(answer.key)} failed")
+                self._noted(error, original)
                 await trust.failures.failed(failed)
-                raise AuthenticationFailed("the proof proves nothing")
+                raise error
             if turn.session is not None:
                 trust.sessions.proven(turn.session.id, answer.key, found[0].index)
 
@@ -331,6 +347,7 @@ class Administration:
         trust.failures.expect_room(who)
         proof = await trust.authenticator.by_secret(request)
         if not proof.is_valid:
+            self._noted(AuthenticationFailed(f"no proof of {_shown(request.key)}"), turn.asked)
             await trust.failures.failed(who)
         return Said(ResponseCode.SUCCESS, VerifyResponse(valid=proof.is_valid))
 
@@ -339,11 +356,14 @@ class Administration:
     async def _login(self, turn: Turn) -> Said:
         if not turn.asked.peer.is_connection:
             raise NotSupported("a login without a connection", told="Log in over TCP")
+        turn.asked.peer.has_tried_login = True  # Again on a connection that has one: the new one counts from then on.
         return self._challenges.ask(turn)
 
     async def _logged_in(self, asked: Asked, answer: ChallengeAnswer, verify: Callable[[], Awaitable[None]]) -> Said:
         if cast(LoginRequest, asked.body).user != answer.key:
-            raise AuthenticationFailed("a login by the proof of somebody else")
+            error = AuthenticationFailed(f"a login by the proof of {_shown(answer.key)}")
+            self._noted(error, asked)
+            raise error
         await verify()
         asked.peer.login = answer.key
         return Said(ResponseCode.SUCCESS, EmptyResponse())
@@ -353,6 +373,10 @@ class Administration:
 
     async def _next_transaction(self, turn: Turn) -> Said:
         raise NotSupported("asked for the next transaction", told="Next txn id no longer supported; upgrade required")
+
+
+def _shown(key: Reference) -> str:
+    return f"{key.index}:{key.handle[:SHOWN]!r}"
 
 
 async def _is_index(proven: int, index: int) -> bool:

@@ -5,25 +5,32 @@ import secrets
 import ssl
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from protocol.identifier import folded, prefix_folded
 from protocol.site import Site
 from protocol.trust.keys import DsaPrivateKey, PrivateKey
+from resolver import elsewhere
+from resolver.access import Access
 from resolver.administration import Administration
 from resolver.authentication import Authenticator, Failures
 from resolver.authority import Authority, is_served
 from resolver.authorization import Authorizer
+from resolver.cache.cache import Cache
+from resolver.cache.lifetimes import Lifetimes
 from resolver.challenges import Challenges
 from resolver.clock import Clock
 from resolver.config import Config
 from resolver.counters import Counters
 from resolver.engine import Engine
-from resolver.finding import StoreFinder
 from resolver.key_exchange import KeyExchanges
+from resolver.memory import Memories
 from resolver.namespaces import Namespaces
 from resolver.operations.rules import RecordLimits
 from resolver.operations.table import rules
+from resolver.own import OwnStore
+from resolver.recursing import Recursing, Wishes
+from resolver.recursion import Recursion, RecursionLimits
 from resolver.replication.source import Source
 from resolver.replies import Replies
 from resolver.service import Service
@@ -33,23 +40,30 @@ from resolver.sm2_keys import answer_is_valid
 from resolver.state_text import StateText
 from resolver.tls import self_signed_context
 from resolver.trust import Submit, Trust
+from resolver.walk.world import World
+from storage.answers import Answers
 from storage.base import Change, HandleStore, Outcome, StoreView
 from storage.volatile import Volatile
-from storage.writer import Writer
+from storage.writer import Submits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What a process brings to its engine: the store and who writes it, notes that all processes see, and its key."""
+    """What a process brings to its engine: the store and who writes it, notes that all processes see, and its key.
+
+    `world`: what is known of the root before anybody is asked. `answers`: what all processes remember of other nodes'.
+    """
 
     store: HandleStore
-    writer: Writer
+    writer: Submits
     volatile: Volatile
     site: Site
     private_key: PrivateKey
     case_sensitive: bool
     counters: Counters
     clock: Clock
+    world: World = field(default_factory=World)
+    answers: Answers | None = None
 
 
 def service(
@@ -69,19 +83,49 @@ def service(
         )
         authority = Authority(namespaces=namespaces, site=parts.site)
     replies = Replies(parts.site)
-    trust = _trust(config, parts, pool, authority, replies)
+    recursion = _recursion(config, parts, authority)
+    trust = _trust(config, parts, pool, authority, replies, recursion)
     administration = Administration(replace(trust, random_octets=random_octets or secrets.token_bytes))
+    wanted = config.recursion
+    recursing = Recursing(
+        recursion,
+        Access(config.recursion_networks()),
+        replies,
+        Wishes(certify=wanted.certify, aliases=wanted.aliases, legacy=wanted.legacy),
+        certified=administration.certified,
+    )
     return Service(
-        engine=Engine(authority=authority, replies=replies, administration=administration),
+        engine=Engine(authority=authority, replies=replies, administration=administration, recursing=recursing),
         store=parts.store,
         site=parts.site,
         counters=parts.counters,
         fold=prefix_folded if parts.case_sensitive else folded,
+        recursing=recursing,
     )
 
 
-def _trust(config: Config, parts: Parts, pool: Pool, authority: Authority, replies: Replies) -> Trust:
-    finder = StoreFinder(parts.store)
+def _recursion(config: Config, parts: Parts, authority: Authority) -> Recursion:
+    wanted = config.cache
+    lifetimes = Lifetimes(
+        ttl_max_ms=int(wanted.ttl_max * 1000),
+        negative_ms=int(wanted.negative_ttl * 1000),
+        stale_ms=int(wanted.stale * 1000),
+    )
+    return Recursion(
+        world=parts.world,
+        memory=Memories(Cache(wanted.size, lifetimes), OwnStore(parts.store, authority), parts.answers),
+        limits=RecursionLimits(
+            walks_max=config.recursion.max_walks, timeout_s=config.recursion.timeout, prefetch=wanted.prefetch
+        ),
+        clock=parts.clock,
+        counters=parts.counters,
+    )
+
+
+def _trust(
+    config: Config, parts: Parts, pool: Pool, authority: Authority, replies: Replies, recursion: Recursion
+) -> Trust:
+    finder = elsewhere.finder(parts.store, recursion)
     signer = Signer(parts.private_key, pool)
     clock_ms = _milliseconds(parts.clock.monotonic)  # One for all processes of a machine.
     wall_ms = _milliseconds(parts.clock.wall)
@@ -103,7 +147,9 @@ def _trust(config: Config, parts: Parts, pool: Pool, authority: Authority, repli
             replication_admins=config.replication.admins,
             finder=finder,
         ),
-        authenticator=Authenticator(finder=finder, keeps=keeps, pool=pool, dialect=answer_is_valid),
+        authenticator=Authenticator(
+            finder=finder, keeps=keeps, pool=pool, verify=elsewhere.verify(recursion), dialect=answer_is_valid
+        ),
         failures=Failures(parts.volatile, clock_ms),
         challenges=Challenges(parts.volatile, clock_ms, ttl_ms=int(config.auth.challenge_ttl * 1000)),
         sessions=Sessions(parts.volatile, clock_ms),

@@ -38,6 +38,10 @@ class Said:
     suggested: Version | None = None
 
 
+class DelegatedAway(NotResponsible):
+    """A peer too old to be referred asks for a prefix that this node has delegated."""
+
+
 CHALLENGE: Final = Said(ResponseCode.AUTHENTICATION_NEEDED)
 
 
@@ -119,14 +123,18 @@ class Authority:
             return None
         return self._referral(view, name, flags=flags, version=version)
 
+    def is_hashed_here(self, name: bytes) -> bool:
+        """Whether this server is the one of its site that the full handle hashes to."""
+        servers = len(self._site.servers)
+        return servers <= 1 or identifier.server_of(name, self._site.hash_option, servers) == self._server_number
+
     def _status(self, flags: int) -> Said:
         if flags & PUBLIC_ONLY:  # Its values are for server administrators alone.
             raise ValuesNotFound("the status handle has no public values")
         return CHALLENGE
 
     def _expect_responsible(self, view: StoreView, name: bytes, *, or_stored: bool = False) -> None:
-        servers = len(self._site.servers)
-        if servers > 1 and identifier.server_of(name, self._site.hash_option, servers) != self._server_number:
+        if not self.is_hashed_here(name):
             raise NotResponsible(f"{name!r} hashes to another server", told="Request was hashed incorrectly")
         if not is_served(name, view.homed()) and not (or_stored and view.get(name) is not None):
             raise NotResponsible(f"the prefix of {name!r} is not homed", told="That prefix doesn't live here")
@@ -143,7 +151,7 @@ class Authority:
             values = () if record is None else delegations(record.values)
             if values:
                 if not version.at_least(V_OWN_CODES):  # There 303 says something else (behaviours 3).
-                    raise NotResponsible("a peer too old to be referred", told="That prefix is delegated")
+                    raise DelegatedAway("a peer too old to be referred", told="That prefix is delegated")
                 return Said(ResponseCode.PREFIX_REFERRAL, ReferralResponse(values=values))
             ancestor = identifier.parent_prefix_handle(ancestor)
         return None

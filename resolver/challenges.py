@@ -17,13 +17,22 @@ from storage.volatile import Kind, TooMany, Volatile
 
 NONCE_SIZE: Final = 16
 
-CHALLENGES: Final = Kind(1, notes_max=65_536, notes_a_source_max=2_048, octets_a_source_max=8 << 20)
-"""Bounds of challenges over connections: honest ones are answered within a second, so the oldest are a stranger's."""
+CHALLENGES: Final = Kind(
+    1, notes_max=65_536, notes_a_source_max=2_048, octets_max=96 << 20, octets_a_source_max=8 << 20
+)
+"""Bounds of challenges over connections: honest ones are answered within a second, so the oldest are a stranger's.
 
-UDP_CHALLENGES: Final = Kind(3, notes_max=16_384, notes_a_source_max=1_024, octets_a_source_max=1 << 20)
+Their octets in all are three seconds of a gigabit: whoever fills them faster has bound the network before the node.
+"""
+
+UDP_CHALLENGES: Final = Kind(
+    3, notes_max=16_384, notes_a_source_max=1_024, octets_max=32 << 20, octets_a_source_max=1 << 20
+)
 """Over UDP sources can be forged: what they fill is theirs alone."""
 
-SESSION_CHALLENGES: Final = Kind(4, notes_max=65_536, notes_a_source_max=1_024, octets_a_source_max=8 << 20)
+SESSION_CHALLENGES: Final = Kind(
+    4, notes_max=65_536, notes_a_source_max=1_024, octets_max=64 << 20, octets_a_source_max=8 << 20
+)
 """One a session at most."""
 
 ROUNDS_MAX: Final = 2  # How often a client is asked to answer in an older form: deployed clients allow two.

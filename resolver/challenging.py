@@ -8,7 +8,6 @@ from dataclasses import replace
 from protocol import codec
 from protocol.codes import ResponseCode
 from protocol.envelope import Envelope
-from protocol.errors import Malformed
 from protocol.limits import ENVELOPE_SIZE
 from protocol.operations import Interface, operation
 from protocol.responses import ChallengeResponse
@@ -16,6 +15,7 @@ from protocol.version import NEWEST, Version
 from protocol.wire import Reader
 from resolver.authority import Said
 from resolver.challenges import NONCE_SIZE, Challenge
+from resolver.refusals import AdminElsewhere
 from resolver.replies import Asked
 from resolver.sessions import Session
 from resolver.trust import Trust, Turn
@@ -70,7 +70,7 @@ class Challenging:
         message = codec.Message.opened(envelope, challenge.message[ENVELOPE_SIZE:])
         row = operation(message.header.opcode)
         if row.interface is Interface.ADMIN and not asked.peer.admin:
-            raise Malformed("an answer on a query interface", told="Received admin request on non-admin interface")
+            raise AdminElsewhere("an answer to an admin request", told="Received admin request on non-admin interface")
         body = row.request(Reader(message.body), envelope.version)
         message = replace(message, envelope=replace(envelope, request_id=asked.message.envelope.request_id))
         return Asked(message, row, body, challenge.version, asked.peer, asked.now_s)

@@ -38,6 +38,17 @@ class Counter(IntEnum):
     ANSWERED_OTHER = auto()
     FAULTS = auto()
     LOOP_WAKEUPS = auto()
+    CACHE_HITS = auto()
+    CACHE_STALE = auto()
+    CACHE_PREFETCHES = auto()
+    CACHE_HANDLES = auto()
+    CACHE_OCTETS = auto()
+    CACHE_EVICTED = auto()
+    WALKS = auto()
+    WALKS_NOW = auto()
+    WALKS_JOINED = auto()
+    WALKS_FAILED = auto()
+    WALKS_REFUSED = auto()
 
 
 _ALL: Final = Struct(f"={len(Counter)}Q")

@@ -3,16 +3,15 @@
 Sources: spec, protocol: sections 6 and 8.6; behaviours 7, 13, 20, 24 and 35 (whose request id -1 is not copied).
 """
 
-import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
 from types import MappingProxyType
 from typing import cast
 
 from protocol import codec
-from protocol.codes import CERTIFY, ENCRYPTED, RESERVED, OpCode, ResponseCode
+from protocol.codes import CERTIFY, ENCRYPTED, KEEP_CONNECTION, RESERVED, OpCode, ResponseCode
 from protocol.envelope import Envelope
-from protocol.errors import HandleError, Malformed, SessionFailed, SessionUnknown
+from protocol.errors import HandleError, Malformed, NotResponsible, SessionFailed, SessionUnknown
 from protocol.header import Header
 from protocol.operations import Interface, Operation, operation
 from protocol.requests import ResolutionRequest
@@ -21,20 +20,31 @@ from protocol.trust.credential import Credential
 from protocol.version import Version, negotiated
 from protocol.wire import Reader
 from resolver.administration import Administration
-from resolver.authority import Authority, Said
+from resolver.authority import Authority, Said, is_served
+from resolver.log_limits import limited
 from resolver.peer import Peer
 from resolver.pending import Part, Pending
+from resolver.recursing import Recursing
+from resolver.refusals import AdminElsewhere
 from resolver.replies import Answer, Asked, Replies, refusal, refused
 from storage.base import StoreError, StoreView
 
-log = logging.getLogger(__name__)
+log = limited(__name__)
 
 
 class Engine:
-    """Answers whole messages. `site` is what this server publishes; `administration` does what takes time or proof."""
+    """Answers whole messages. `administration` does what takes time or proof, `recursing` what is kept elsewhere."""
 
-    def __init__(self, *, authority: Authority, replies: Replies, administration: Administration) -> None:
+    def __init__(
+        self,
+        *,
+        authority: Authority,
+        replies: Replies,
+        administration: Administration,
+        recursing: Recursing | None = None,
+    ) -> None:
         self._authority = authority
+        self._recursing = recursing
         self._replies = replies
         self._administration = administration
         self._handlers: Mapping[OpCode, Callable[[Asked, StoreView], Said]] = MappingProxyType(
@@ -58,10 +68,16 @@ class Engine:
                 plain = self._administration.clear(envelope, plain)
             header = Header.read(plain)
             if not header.is_request:
-                return _closed(envelope, version, now_s) if envelope.flags & ENCRYPTED else None
+                if not envelope.flags & ENCRYPTED:
+                    return None
+                raise SessionFailed("no request")
             asked = _read(envelope, plain, header, version, peer, now_s)
         except HandleError as error:
-            if envelope.flags & ENCRYPTED and not isinstance(error, SessionUnknown):
+            is_closed = bool(envelope.flags & ENCRYPTED) and not isinstance(error, SessionUnknown)
+            noted = SessionFailed(f"encrypted octets: {error}") if is_closed else error
+            opcode = None if header is None or is_closed else header.opcode
+            self._administration.refusals.note(noted, source=peer.source, opcode=opcode, now_s=now_s)
+            if is_closed:
                 return _closed(envelope, version, now_s)
             return refusal(error, envelope, header, version=version, now_s=now_s)
         except Exception:
@@ -69,16 +85,30 @@ class Engine:
             return refusal(HandleError(), envelope, header, version=version, now_s=now_s)
         handler = self._handlers.get(asked.row.opcode)
         if envelope.session_id or handler is None:
-            return Pending(partial(self._administration.parts, asked))
+            pending = Pending(partial(self._administration.parts, asked), bool(header.flags & KEEP_CONNECTION))
+            return self._asked_elsewhere(asked, view) or pending
         return self._at_once(asked, handler, view)
+
+    def _asked_elsewhere(self, asked: Asked, view: StoreView) -> Answer | Pending | None:
+        """What is heard of a proof whose secret is kept elsewhere, by whoever may have others asked."""
+        if self._recursing is None or asked.row.opcode != OpCode.VERIFY_CHALLENGE or asked.message.envelope.session_id:
+            return None
+        return self._recursing.verification(asked, lambda handle: is_served(handle, view.homed()))
 
     def _at_once(self, asked: Asked, handler: Callable[[Asked, StoreView], Said], view: StoreView) -> Answer | Pending:
         session_id = 0
         try:
-            said = handler(asked, view)
+            said = self._outcome(asked, handler, view)
+            if not isinstance(said, Said):
+                return said
+            if said.body is None and asked.peer.has_tried_login:  # Who has logged in need not prove it again.
+                return Pending(partial(self._administration.parts, asked))
             if said.body is None:  # The wish for proof: its answer names it by the envelope's session id.
                 said, session_id = self._administration.challenge(asked)
         except HandleError as error:
+            self._administration.refusals.note(
+                error, source=asked.peer.source, opcode=asked.row.opcode, now_s=asked.now_s
+            )
             said = refused(error)
         except StoreError:
             raise
@@ -89,6 +119,22 @@ class Engine:
         if asked.message.header.flags & CERTIFY:
             return Pending(partial(self._certified, message))
         return Answer(said.code, message.to_bytes())
+
+    def _outcome(
+        self, asked: Asked, handler: Callable[[Asked, StoreView], Said], view: StoreView
+    ) -> Said | Answer | Pending:
+        """What the handler says; where the handle is kept elsewhere, what is found there for those who may have it."""
+        recursing = self._recursing
+        try:
+            said = handler(asked, view)
+        except NotResponsible as error:
+            found = None if recursing is None else recursing.instead(asked, error, view)
+            if found is None:
+                raise
+            return found
+        if recursing is not None and said.code == ResponseCode.PREFIX_REFERRAL:
+            return recursing.instead(asked, said, view) or said
+        return said
 
     async def _certified(self, message: codec.Message) -> AsyncIterator[Part]:
         yield await self._administration.certified(message)
@@ -124,5 +170,5 @@ def _allowed(header: Header, *, admin: bool) -> Operation:
         raise Malformed("opcode 0", told="Unknown opCode in message: 0")
     row = operation(header.opcode)
     if row.interface is Interface.ADMIN and not admin:
-        raise Malformed("an admin request on a query interface", told="Received admin request on non-admin interface")
+        raise AdminElsewhere("an admin request", told="Received admin request on non-admin interface")
     return row

@@ -4,9 +4,9 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from protocol.errors import HandleError
-from protocol.value import HandleValue, read_values
-from protocol.wire import Reader
+from protocol.value import HandleValue
 from resolver.authority import is_served
+from resolver.known_values import values_in
 from storage.base import HandleStore
 
 
@@ -42,7 +42,7 @@ class StoreFinder:
             with self._store.view() as view:
                 if is_served(handle, view.homed()):
                     record = view.get(handle)
-                    return None if record is None else read_values(Reader(record.values))
+                    return None if record is None else values_in(record.values)
         except HandleError:  # A name that no handle has: a peer's identity may be anything.
             return None
         return await self._elsewhere(handle)

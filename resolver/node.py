@@ -10,6 +10,7 @@ from typing import Final
 
 from resolver.admission import Admission
 from resolver.assembly import Parts, service
+from resolver.bootstrap.keeping import keep_root
 from resolver.config import Config
 from resolver.counters import FLUSH_S, Counter
 from resolver.signing import Pool
@@ -42,6 +43,9 @@ class Node:
         self._clock = clock
         self._pool = Pool()
         answering = service(config, parts, self._pool)
+        assert answering.recursing is not None, "a node has one"
+        self.recursion = answering.recursing.recursion
+        self._root = keep_root(config, self.recursion, self.recursion.now_ms)
         admission = Admission(
             # A forged source comes by every port, and so to every worker: each may give its share of the limit.
             rate_per_s=config.limits.udp_per_source / config.worker_count(),
@@ -81,6 +85,9 @@ class Node:
         for tcp in self._tcp:
             await tcp.start()
         loop = asyncio.get_running_loop()
+        self.recursion.start(loop)
+        if self._root is not None:
+            self._root.start()
         for udp in self._udp:
             udp.start(loop)
         self._show_counts(loop)
@@ -95,6 +102,9 @@ class Node:
         for udp in self._udp:
             udp.stop(loop)
         await asyncio.gather(*(tcp.stop(DRAIN_S) for tcp in self._tcp))
+        if self._root is not None:
+            self._root.close()
+        self.recursion.close()
         self._pool.close()
         if self._showing is not None:
             self._showing.cancel()

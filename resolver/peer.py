@@ -8,11 +8,12 @@ from resolver.challenges import Challenge
 
 @dataclass(slots=True)
 class Peer:
-    """`source` is whose limits count; `admin` whether this interface may administer.
+    """`source` is whose limits count, `host` the address itself; `admin` whether this interface may administer.
 
     `is_connection`: more than one message can follow a request. `channel` and `login` are of the sector's dialect: the
     session id that the client chose for its connection, and who logged in on it; `waiting` is the challenge that the
-    connection has under such an id (spec, protocol: section 11).
+    connection has under such an id, and `has_tried_login` says that somebody asked to log in on it (spec, protocol:
+    section 11).
     """
 
     source: str
@@ -21,4 +22,6 @@ class Peer:
     is_secure: bool = False
     channel: int = 0
     login: Reference | None = None
+    has_tried_login: bool = False
     waiting: Challenge | None = None
+    host: str = ""

@@ -18,6 +18,7 @@ from protocol.codes import (
     SITE_SERIAL_UNKNOWN,
     ResponseCode,
 )
+from protocol.dialect import Speaker, heard, speaker
 from protocol.envelope import Envelope
 from protocol.errors import HandleError, Malformed
 from protocol.header import Header
@@ -64,6 +65,12 @@ class Asked:
     now_s: int
     credential: Credential | None = None
 
+    @property
+    def speaker(self) -> Speaker:
+        """Whose software asked."""
+        envelope = self.message.envelope
+        return speaker(envelope.version, envelope.suggested, has_tried_login=self.peer.has_tried_login)
+
 
 class Replies:
     """Writes the replies of one server, which publishes `site`."""
@@ -72,23 +79,28 @@ class Replies:
         self.site = site
         self._authoritative = AUTHORITATIVE if site.is_primary else 0
 
-    def message(self, asked: Asked, said: Said, *, session_id: int = 0, more: bool = False) -> codec.Message:
-        """The reply without its credential; `more` where further messages follow it.
+    def message(
+        self, asked: Asked, said: Said, *, session_id: int = 0, more: bool = False, is_ours: bool = True
+    ) -> codec.Message:
+        """The reply without its credential; `more` where further messages follow it, `is_ours` where we keep the data.
 
-        The digest stands in a challenge, and where it was asked for.
+        The digest stands in a challenge, and where it was asked for. Codes of the sector, and those that its software
+        does not know, are told as this peer understands them (`protocol.dialect`).
         """
+        code = said.code if said.code == ResponseCode.SUCCESS else heard(said.code, asked.speaker)
         header, version = asked.message.header, asked.version
-        flags = header.flags & ~(OVERWRITE | REQUEST_DIGEST | CERTIFY | CONTINUOUS) | self._authoritative
+        flags = header.flags & ~(OVERWRITE | REQUEST_DIGEST | CERTIFY | CONTINUOUS | AUTHORITATIVE)
+        flags |= self._authoritative if is_ours else 0
         flags |= (OVERWRITE if said.overwrote else 0) | (CONTINUOUS if more else 0)
-        if said.code == ResponseCode.AUTHENTICATION_NEEDED:  # There is no suffix yet (seen in the vectors).
+        if code == ResponseCode.AUTHENTICATION_NEEDED:  # There is no suffix yet (seen in the vectors).
             flags &= ~MINT_SUFFIX
         digest: RequestDigest | None = None
-        if said.code == ResponseCode.AUTHENTICATION_NEEDED or header.flags & REQUEST_DIGEST:
+        if code == ResponseCode.AUTHENTICATION_NEEDED or header.flags & REQUEST_DIGEST:
             digest = request_digest(version, asked.message.signed_part)
             flags |= REQUEST_DIGEST if version.at_least(V_DIGEST_IN_FRONT) else 0
-        body = codec.response_body(said.body or ErrorResponse(), code=said.code, version=version, digest=digest)
+        body = codec.response_body(said.body or ErrorResponse(), code=code, version=version, digest=digest)
         return _message(
-            said.code,
+            code,
             body,
             asked.message.envelope,
             version=version,

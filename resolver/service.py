@@ -4,7 +4,6 @@ Most of what arrives asks for all values of one handle that is stored here and p
 its octets: a header, the handle as the client spelled it, and a copy of the stored list. All else goes to the engine.
 """
 
-import logging
 from collections.abc import Callable, Sequence
 from struct import Struct
 from typing import Final
@@ -14,6 +13,8 @@ from protocol.codes import (
     CERTIFY,
     ENCRYPT,
     OVERWRITE,
+    PUBLIC_ONLY,
+    RECURSIVE,
     REQUEST,
     REQUEST_DIGEST,
     OpCode,
@@ -24,14 +25,16 @@ from protocol.site import Site
 from protocol.version import NEWEST
 from resolver.counters import Counter, Counters
 from resolver.engine import Engine
+from resolver.log_limits import limited
 from resolver.peer import Peer
 from resolver.pending import Pending
+from resolver.recursing import Recursing
 from resolver.replies import Answer, expiration, failure
 from storage.base import HandleStore, StoreError, StoreView
 from storage.keys import PLAIN_KEY_SIZE_MAX
 from storage.records import PLAIN_PUBLIC_HEAD, public_values
 
-log = logging.getLogger(__name__)
+log = limited(__name__)
 
 # The fixed part of a plain question, in one step and without what is not looked at: suggested version and session,
 # request id; size; operation and code as one number; flags; recursion count; sizes of body and handle as one number.
@@ -61,6 +64,10 @@ _MESSAGE_MORE: Final = HEADER_SIZE + 4  # A message is header, body, and the siz
 _COPIED_MAX: Final = MESSAGE_SIZE_MAX - _MESSAGE_MORE - _COUNT_SIZE
 _SUCCESSES: Final = int(Counter.ANSWERED_SUCCESS)
 _COMPUTED: Final = frozenset((b"0.SITE",))  # Of this prefix the engine computes a handle.
+_NEVER_CACHED: Final = _COMPUTED | {b"0.NA"}  # Prefix handles may be kept here though `0.NA/0.NA` is not homed.
+_FOR_ALL: Final = RECURSIVE | PUBLIC_ONLY  # Such a question may be answered from what others said ...
+_OF_FLAGS: Final = _FOR_ALL | AUTHORITATIVE  # ... unless it is meant for the primary.
+_HITS: Final = int(Counter.CACHE_HITS)
 _PREFIX_AT: Final = len(b"0.NA/")
 _ASKED: Final = OpCode.RESOLUTION << 32 | REQUEST
 _ANSWERED: Final = (OpCode.RESOLUTION << 32 | ResponseCode.SUCCESS).to_bytes(8, "big")
@@ -106,11 +113,24 @@ def as_it_came(_: int, octets: bytes) -> bytes:
 
 
 class Service:
-    """Answers batches. `fold` is the store's key rule for short handles (all folded, or the prefix alone)."""
+    """Answers batches. `fold` is the store's key rule for short handles (all folded, or the prefix alone).
+
+    `recursing` knows what was found elsewhere, and who may hear of it.
+    """
 
     def __init__(
-        self, *, engine: Engine, store: HandleStore, site: Site, counters: Counters, fold: Callable[[bytes], bytes]
+        self,
+        *,
+        engine: Engine,
+        store: HandleStore,
+        site: Site,
+        counters: Counters,
+        fold: Callable[[bytes], bytes],
+        recursing: Recursing | None = None,
     ) -> None:
+        self.recursing = recursing
+        self._ready = None if recursing is None or recursing.access.is_closed else recursing.ready.get
+        self._allows = (lambda _: False) if recursing is None else recursing.access.allows
         self.engine = engine
         self._store = store
         self._counters = counters
@@ -120,6 +140,7 @@ class Service:
         self._is_alone = len(site.servers) <= 1  # Of several servers each must look at a handle's hash first.
         self._homed: frozenset[bytes] = frozenset()
         self._prefixes: frozenset[bytes] = frozenset()
+        self._kept_here: frozenset[bytes] = _NEVER_CACHED
 
     def answers(self, messages: Sequence[bytes], *, peer: PeerOf, now_s: int, whole: Whole = as_it_came) -> list[Reply]:
         """The reply to each message, in order. Never raises.
@@ -131,7 +152,7 @@ class Service:
         try:
             with self._store.view() as view:
                 self._learn_homed(view)
-                others = self._answer_plain(messages, replies, view.lookup(), now_s)
+                others = self._answer_plain(messages, replies, view.lookup(), peer, now_s)
                 for position in others:
                     octets = whole(position, messages[position])
                     if octets is not None:
@@ -149,6 +170,9 @@ class Service:
         homed = view.homed()
         if homed is not self._homed:
             self._homed = homed
+            if self.recursing is not None:
+                self.recursing.recursion.memory.own.note_homed(homed)
+            self._kept_here = frozenset(handle[_PREFIX_AT:] for handle in homed) | _NEVER_CACHED
             self._prefixes = (
                 frozenset(handle[_PREFIX_AT:] for handle in homed) - _COMPUTED if self._is_alone else frozenset()
             )
@@ -168,16 +192,22 @@ class Service:
         self._counters.add(_COUNTED.get(code, Counter.ANSWERED_OTHER))
 
     def _answer_plain(
-        self, messages: Sequence[bytes], replies: list[Reply], lookup: Callable[[bytes], bytes | None], now_s: int
+        self,
+        messages: Sequence[bytes],
+        replies: list[Reply],
+        lookup: Callable[[bytes], bytes | None],
+        peer: PeerOf,
+        now_s: int,
     ) -> list[int]:
-        """Answer plain questions whose record is stored and wholly public; the positions of all others.
+        """Answer plain questions whose record is stored or was found elsewhere, and wholly public; the other places.
 
-        A plain question wants all values of one handle of a homed prefix, with no session, proof or digest. One loop
-        with nothing called but what must be: this is where a node spends its life.
+        A plain question wants all values of one handle, with no session, proof or digest. One loop with nothing called
+        but what must be: this is where a node spends its life.
         """
-        others: list[int] = []
+        hits, others = 0, list[int]()
         read, write, begin_of, sizes_of = _QUESTION.unpack_from, _REPLY.pack, _BEGINS.get, _SIZES
         fold, prefixes, serial, authoritative = self._fold, self._prefixes, self._serial, self._authoritative
+        ready, kept_here, allows = self._ready, self._kept_here, self._allows
         expires = expiration(now_s)
         for position, octets in enumerate(messages):
             length = len(octets)
@@ -195,24 +225,28 @@ class Service:
                     handle = octets[_FIXED:-_TAIL_SIZE]
                     key = fold(handle)
                     prefix, slash, _ = key.partition(b"/")
+                    values = None
                     if slash and prefix in prefixes:
                         record = lookup(key)
                         if record is not None:
-                            values = (
-                                record[_HEAD_SIZE:]
-                                if record[:_HEAD_SIZE] == PLAIN_PUBLIC_HEAD
-                                else public_values(record)
-                            )
-                            handle_size = len(handle)
-                            if values is not None and handle_size + len(values) <= _COPIED_MAX:
-                                body_size = handle_size + len(values) + _COUNT_SIZE
-                                head = write(
-                                    begin, request_id, body_size + _MESSAGE_MORE, _ANSWERED,
-                                    flags & _CLEARED | authoritative, serial, recursion_count, expires,
-                                    body_size, handle_size,
-                                )  # fmt: skip
-                                replies[position] = head + handle + values + _NO_CREDENTIAL
-                                continue
+                            is_plain = record[:_HEAD_SIZE] == PLAIN_PUBLIC_HEAD
+                            values = record[_HEAD_SIZE:] if is_plain else public_values(record)
+                            flags |= authoritative
+                    elif ready is not None and slash and flags & _OF_FLAGS == _FOR_ALL and prefix not in kept_here:
+                        kept = ready(handle)
+                        if kept is not None and kept.is_quick(now_s) and allows(peer(position).host):
+                            values = kept.used()
+                            hits += 1
+                    handle_size = len(handle)
+                    if values is not None and handle_size + len(values) <= _COPIED_MAX:
+                        body_size = handle_size + len(values) + _COUNT_SIZE
+                        head = write(
+                            begin, request_id, body_size + _MESSAGE_MORE, _ANSWERED, flags & _CLEARED, serial,
+                            recursion_count, expires, body_size, handle_size,
+                        )  # fmt: skip
+                        replies[position] = head + handle + values + _NO_CREDENTIAL
+                        continue
             others.append(position)
         self._counters.counts[_SUCCESSES] += len(messages) - len(others)
+        self._counters.counts[_HITS] += hits
         return others

@@ -3,10 +3,11 @@
 Sources: spec, security: sections 8.1, 8.4, 8.5 and 8.7; behaviours 26 to 30.
 """
 
+from array import array
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from struct import Struct
-from typing import Any, Final
+from functools import lru_cache
+from typing import Final
 
 import msgpack
 
@@ -16,7 +17,7 @@ from protocol.value import Reference
 from protocol.version import V_OWN_CODES, Version
 from storage.volatile import Kind, TooMany, Volatile
 
-SESSIONS: Final = Kind(2, notes_max=65_536, notes_a_source_max=1_024, octets_a_source_max=4 << 20)
+SESSIONS: Final = Kind(2, notes_max=65_536, notes_a_source_max=1_024, octets_max=96 << 20, octets_a_source_max=4 << 20)
 """Bounds of sessions: a factory behind one address has some hundred clients; each session holds about 1 KiB."""
 
 TIMEOUT_DEFAULT_S: Final = 86_400  # Where a client wishes none.
@@ -25,7 +26,8 @@ UNPROVEN_IDLE_S: Final = 600  # A session that nobody vouches for and nobody use
 _END_STEP_MS: Final = 5_000  # An end moves only in such steps, so that most messages write one note and no index.
 
 NO_SESSION: Final = "Invalid session id or session time out. Please try again."
-_COUNTER: Final = "I"
+_COUNTER: Final = "I"  # In the machine's order: notes are this machine's alone.
+_JUST_READ: Final = 8  # A message's session is read to check it, and again in the transaction that counts it.
 _NOTHING_HEARD: Final = CounterWindow()
 
 
@@ -55,9 +57,8 @@ class Session:
 
     def octets(self) -> bytes:
         """The note."""
-        seen = self.heard.seen
         identity = None if self.identity is None else [self.identity.index, self.identity.handle]
-        counters = Struct(f">{len(seen)}{_COUNTER}").pack(*seen)
+        counters = array(_COUNTER, self.heard.seen).tobytes()
         fields = (
             *self.key,
             *self.version,
@@ -72,10 +73,11 @@ class Session:
         return octets
 
 
+@lru_cache(maxsize=_JUST_READ)
 def read_session(number: int, octets: bytes) -> Session:
     """The session of a note."""
     algorithm, key, major, minor, identity, timeout_ms, is_proven, packed, sent, index = msgpack.unpackb(octets)
-    seen: tuple[Any, ...] = Struct(f">{len(packed) // 4}{_COUNTER}").unpack(packed)
+    seen = tuple(array(_COUNTER, packed))
     return Session(
         number,
         SessionKey(algorithm, key),

@@ -4,7 +4,6 @@ A connection is kept where the client asks for it, message by message, and close
 """
 
 import asyncio
-import logging
 import socket
 from collections import Counter as Tally
 from collections import deque
@@ -12,26 +11,24 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Final, cast
 
-from protocol.codes import KEEP_CONNECTION
 from protocol.errors import Malformed
 from protocol.framing import Framer, MessageTooLong
-from protocol.limits import ENVELOPE_SIZE
 from resolver.clock import Clock
 from resolver.counters import Counter, Counters
+from resolver.keeping import asks_to_keep, keeps
+from resolver.log_limits import limited
 from resolver.peer import Peer
 from resolver.pending import Pending, Secure
 from resolver.replies import Answer, refusal_of_frame
 from resolver.service import Service
-from resolver.sockets import BACKLOG
+from resolver.sockets import BACKLOG, forget_unsent
 from resolver.tls_listener import ServerTls
 
-log = logging.getLogger(__name__)
+log = limited(__name__)
 
 BATCH_MAX: Final = 4  # Messages of a connection that share a transaction: their answers may be large, and all wait.
 WAITING_MAX: Final = 64  # Messages that wait behind an answer that takes time: beyond, nothing more is read.
 UNREAD_MAX: Final = 262_144  # Octets that a client has not taken: beyond, none of its questions is looked at.
-FLAGS_AT: Final = ENVELOPE_SIZE + 8  # Where a message has the first octet of its flags.
-KEEP: Final = KEEP_CONNECTION >> 24
 IPV6_HOST_PREFIX: Final = 64
 TICK_S: Final = 0.5  # How often time limits are looked at: they are met to this grain.
 
@@ -174,6 +171,7 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         peer = transport.get_extra_info("peername")
         self._source = self._peer.source = source_of(peer[0]) if peer else ""
+        self._peer.host = peer[0] if peer else ""
         self._admitted = self._server.admitted(self, self._source)
         if not self._admitted:
             self._transport.abort()
@@ -184,8 +182,10 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget it."""
         if self._task is not None:
+            log.info("a connection of %s ends within an answer: %s", self._source, exc or "it was not taken")
             self._task.cancel()
         if self._admitted:
+            self._admitted = False
             self._server.released(self, self._source)
 
     def eof_received(self) -> bool:
@@ -246,7 +246,7 @@ class Connection(asyncio.Protocol):
             return
         if reply is not None:
             transport.write(octets_of(reply))
-            if len(asked) > FLAGS_AT and asked[FLAGS_AT] & KEEP and not self._draining:
+            if asks_to_keep(asked) and not self._draining:
                 return
         transport.close()
 
@@ -265,7 +265,7 @@ class Connection(asyncio.Protocol):
                 self._begin(reply, asked)
                 return
             # What is no question ends the connection.
-            keep = reply is not None and len(asked) > FLAGS_AT and bool(asked[FLAGS_AT] & KEEP)
+            keep = reply is not None and asks_to_keep(asked)
             if reply is not None:
                 octets.append(octets_of(reply))
             if not keep:
@@ -282,9 +282,8 @@ class Connection(asyncio.Protocol):
 
     def _begin(self, reply: Pending, asked: bytes) -> None:
         """Send an answer that takes time."""
-        keep = len(asked) > FLAGS_AT and bool(asked[FLAGS_AT] & KEEP)
         self._deadline = float("inf")  # As long as we are the ones who take the time.
-        self._task = asyncio.get_running_loop().create_task(self._send(reply, keep))
+        self._task = asyncio.get_running_loop().create_task(self._send(reply, keeps(reply, asked)))
 
     async def _send(self, reply: Pending, keep: bool) -> None:
         try:
@@ -302,7 +301,7 @@ class Connection(asyncio.Protocol):
             log.exception("fault while sending an answer to %s", self._source)
             self.abort()
         self._task = None
-        self._sent(keep or self._peer.login is not None or self._peer.channel != 0)
+        self._sent(keep or self._peer.has_tried_login or self._peer.channel != 0)
 
     def _sent(self, keep: bool) -> None:
         """An answer that took time was sent: go on with what waits behind it."""
@@ -376,7 +375,8 @@ class Connection(asyncio.Protocol):
             return
         self._server.counters.add(Counter.TCP_TIMEOUTS)
         if self._blocked or self._transport.is_closing():
-            self._transport.abort()
+            log.info("a connection of %s is ended: it took no answer for %g s", self._source, self._message_timeout_s)
+            self.abort()
         elif self._framer.is_between_messages:
             self._transport.close()
         else:
@@ -392,6 +392,8 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
     def abort(self) -> None:
-        """End at once."""
+        """End at once; what the client has not taken by now it never will."""
         if self._transport is not None:
+            if self._admitted:  # And not ended: the number of its socket may be another's by now.
+                forget_unsent(self._transport)
             self._transport.abort()

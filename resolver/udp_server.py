@@ -2,7 +2,6 @@
 but the one-bit question whether a datagram is a piece of a longer message."""
 
 import asyncio
-import logging
 import socket
 from typing import Any, Final
 
@@ -12,19 +11,20 @@ from protocol.limits import DATAGRAM_SIZE_MAX, ENVELOPE_SIZE
 from resolver.admission import Admission
 from resolver.clock import Clock
 from resolver.counters import Counter, Counters
+from resolver.log_limits import limited
 from resolver.peer import Peer
 from resolver.pending import Pending
 from resolver.replies import Answer, shortened
 from resolver.service import NOT_UNDERSTOOD, Reply, Service
 from resolver.tcp_server import source_of
 
-log = logging.getLogger(__name__)
+log = limited(__name__)
 
 BATCH_MAX: Final = 64  # Datagrams a wake-up: enough to share a transaction, few enough to let TCP in between.
 LAST_BATCHES_MAX: Final = 1_000  # What a stopping server still answers: more than a receive buffer holds.
 DATAGRAM_READ_MAX: Final = 8 * DATAGRAM_SIZE_MAX  # Longer datagrams arrive cut, and so are refused by their length.
 
-TASKS_MAX: Final = 1_024  # Answers that take time: a few seconds of work for a core.
+TASKS_MAX: Final = 4_096  # Answers that take time: for each of a thousand searches a client asks up to three times.
 _CODE_AT: Final = ENVELOPE_SIZE + 4  # Where a clear message has its response code.
 _FLAGS_AT: Final = 2  # Where an envelope has its flags.
 
@@ -95,7 +95,8 @@ class UdpServer:
             now_s = int(self._clock.wall())
 
             def peer(position: int) -> Peer:
-                return Peer(source_of(addresses[position][0]), admin=self._admin)
+                host = addresses[position][0]
+                return Peer(source_of(host), admin=self._admin, host=host)
 
             replies = self._service.answers(messages, peer=peer, now_s=now_s, whole=whole)
             self._send(replies, messages, addresses, pieced, now)

@@ -3,7 +3,6 @@
 Sources: spec, security: sections 6, 7 and 8.6; spec, protocol: section 6.11.
 """
 
-import logging
 from collections.abc import AsyncIterator, Iterator
 
 from protocol import codec
@@ -12,13 +11,14 @@ from protocol.errors import HandleError, TooBusy
 from protocol.limits import ENVELOPE_SIZE, MESSAGE_SIZE_MAX
 from protocol.responses import HandleListResponse
 from resolver.authority import Said
+from resolver.log_limits import limited
 from resolver.operations.listing import Page
 from resolver.replies import refused
 from resolver.secrecy import proven_reply, sealed_reply, wants_secrecy
 from resolver.trust import Trust, Turn
 from storage.base import StoreError
 
-log = logging.getLogger(__name__)
+log = limited(__name__)
 
 
 class Writing:

@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -40,6 +41,11 @@ def test_a_target_is_reached_at_its_limit_and_not_beyond() -> None:
     assert judged(memory={"worker_octets": 100.1e6}).count("NOT REACHED") == 1
 
 
+def test_a_target_that_is_a_least_is_reached_at_its_limit_and_not_below() -> None:
+    assert judged(writes={"writes_a_commit": 8}).count("reached") == 1
+    assert judged(writes={"writes_a_commit": 7.9}).count("NOT REACHED") == 1
+
+
 def test_what_did_not_run_is_not_measured() -> None:
     assert judged() == ["not measured"] * len(TARGETS)
 
@@ -51,6 +57,7 @@ def test_the_worst_section_counts_and_one_that_is_missing_leaves_the_target_open
     assert target.found(report) is None
     report.keep("import interleaved", disk_ratio=1.9)
     assert target.found(report) == 1.9
+    assert replace(target, is_least=True).found(report) == 1.2
 
 
 def result(requests: int, p50_us: float, bad: int) -> Result:

@@ -38,10 +38,16 @@ class Operating:
     """The node's rules over a store; `said` is what the last operation ended in, `stages` the stages it reached."""
 
     def __init__(
-        self, store: MemoryStore, *, limits: RecordLimits | None = None, site: Site = SITE, servers: Sequence[str] = ()
+        self,
+        store: MemoryStore,
+        *,
+        limits: RecordLimits | None = None,
+        site: Site = SITE,
+        servers: Sequence[str] = (),
+        server_number: int = 0,
     ) -> None:
         self.store = store
-        self.authority = Authority(namespaces=Namespaces(), site=site)
+        self.authority = Authority(namespaces=Namespaces(), site=site, server_number=server_number)
         self.rules = rules(self.authority, limits or RecordLimits())
         self.authorizer = Authorizer(
             server_admins=[reference(text) for text in servers], full_access=True, finder=StoreFinder(store)

@@ -100,11 +100,19 @@ class RunningNode:
             assert data, f"no {pattern!r} in: {self.log.decode(errors='replace')}"
             self.log += data
 
-    def worker_pids(self) -> list[int]:
-        """The supervisor's children."""
+    def child_pids(self) -> list[int]:
+        """The supervisor's children: those that answer, and those beside them."""
         assert self.process is not None
         listed = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
         return [int(found) for found in listed.split()]
+
+    def worker_pids(self) -> list[int]:
+        """The children that answer."""
+        return [child for child in self.child_pids() if _name_of(child).startswith("hnode worker")]
+
+    def writer_pids(self) -> list[int]:
+        """The child that writes; none where it is just being started again."""
+        return [child for child in self.child_pids() if _name_of(child) == "hnode writer"]
 
     def stop(self, with_signal: signal.Signals = signal.SIGTERM) -> int:
         """Tell the node to stop and give its exit code."""
@@ -129,15 +137,22 @@ class RunningNode:
     ) -> None:
         if self.process is None:
             return
-        workers = self.worker_pids() if self.process.poll() is None else []
+        children = self.child_pids() if self.process.poll() is None else []
         try:
             self.stop()
         finally:
-            for worker in workers:
+            for child in children:
                 try:
-                    os.kill(worker, signal.SIGKILL)
+                    os.kill(child, signal.SIGKILL)
                 except ProcessLookupError:
                     pass
+
+
+def _name_of(process: int) -> str:
+    try:
+        return Path(f"/proc/{process}/comm").read_text().strip()
+    except OSError:  # It ended since the children were listed.
+        return ""
 
 
 def udp(

@@ -11,6 +11,7 @@ from loadtest import measure
 from loadtest.plan import Transport
 from loadtest.processes import completed, hnode, serving
 from loadtest.stage import NODE_ENVIRONMENT, Load, Stage
+from loadtest.trust_sections import challenges, mixed, writes
 from loadtest.workload import Order
 
 WINDOWS: Final = (1, 16, 64)
@@ -169,6 +170,16 @@ def memory(stage: Stage) -> None:
 
 
 SECTIONS: Final[Mapping[str, Callable[[Stage], None]]] = MappingProxyType(
-    {"import": imports, "start-up": start_up, "udp": udp, "tcp": tcp, "tcp-once": tcp_once, "memory": memory}
+    {
+        "import": imports,
+        "start-up": start_up,
+        "udp": udp,
+        "tcp": tcp,
+        "tcp-once": tcp_once,
+        "memory": memory,
+        "writes": writes,
+        "challenges": challenges,
+        "mixed": mixed,
+    }
 )
 """By name, in the order in which they run: a node can be started and imported into only while it does not serve."""

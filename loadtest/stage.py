@@ -41,7 +41,8 @@ _RUN_S: Final = 60  # A bound for one run, far off: counts end it.
 class Sizes:
     """How much of everything: identifiers of the two nodes, handles asked for, repetitions, requests a run, starts.
 
-    `timeout_s` is when a request counts as lost.
+    `timeout_s` is when a request counts as lost. `sessions` are open at a time, in which `operations` are done a run;
+    `writes_a_second` are done beside a full load of resolutions.
     """
 
     large: int
@@ -51,10 +52,19 @@ class Sizes:
     requests: int
     starts: int
     timeout_s: float
+    sessions: int
+    operations: int
+    writes_a_second: int
 
 
-FULL: Final = Sizes(large=1_000_000, small=10_000, sampled=100_000, rounds=3, requests=120_000, starts=3, timeout_s=1.0)
-QUICK: Final = Sizes(large=2_000, small=200, sampled=500, rounds=1, requests=1_500, starts=1, timeout_s=10.0)
+FULL: Final = Sizes(
+    large=1_000_000, small=10_000, sampled=100_000, rounds=3, requests=120_000, starts=3, timeout_s=1.0,
+    sessions=64, operations=6_400, writes_a_second=1_000,
+)  # fmt: skip
+QUICK: Final = Sizes(
+    large=2_000, small=200, sampled=500, rounds=1, requests=1_500, starts=1, timeout_s=10.0,
+    sessions=4, operations=80, writes_a_second=100,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +192,7 @@ class Stage:
             keep = transport is Transport.TCP_KEPT
             requests[transport] = self.folder / f"{name}-{transport.value}.requests"
             requests[transport].write_bytes(b"".join([resolution(handle, keep=keep) for handle in handles]))
-        server = self._started(name, command, NODE_ENVIRONMENT)
+        server = self.started(name, command, NODE_ENVIRONMENT)
         return Subject(server, requests, dict.fromkeys(Transport, Match.ID))
 
     def _answer(self, server: Server, question: bytes) -> bytes:
@@ -201,9 +211,10 @@ class Stage:
         path = self.folder / "answer"
         path.write_bytes(answer)
         command = [sys.executable, "-m", "loadtest.echo", str(path), "--request-size", str(len(question)), *words]
-        return self._started(name, command, {})
+        return self.started(name, command, {})
 
-    def _started(self, name: str, command: Sequence[str | Path], env: dict[str, str]) -> Server:
+    def started(self, name: str, command: Sequence[str | Path], env: Mapping[str, str]) -> Server:
+        """A server on its core until the end."""
         log = self.folder / f"{name}.log"
         return self._running.enter_context(serving(name, command, log, core=self.server_core, env=env))
 

@@ -10,8 +10,9 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
-from time import perf_counter_ns
+from time import perf_counter_ns, process_time
 from typing import Final
 
 from loadtest.lanes import KeptLane, Lane, OnceLane, UdpLane, Watch
@@ -42,8 +43,10 @@ def run(plan: Plan, requests: Sequence[bytes]) -> Result:
             lane = _LANES[plan.transport](plan, questions, tally, watch)
             opened.callback(lane.close)
             lanes.append(lane)
+        begun = process_time()
         _drive(plan, lanes, tally, watch, questions)
-    return tally.result()
+        used = process_time() - begun
+    return replace(tally.result(), cpu_s=used)
 
 
 def _drive(plan: Plan, lanes: Sequence[Lane], tally: Tally, watch: Watch, questions: Questions) -> None:

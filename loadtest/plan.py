@@ -78,6 +78,7 @@ class Result:
 
     `requests` were answered in time, `bad` of them not with SUCCESS; `late` answers came after their time-out, `strays`
     belong to no request (duplicates, unknown ids); `broken` requests lost their connection. Latencies in microseconds.
+    `cpu_s` is the generator's own processor time, 0 where nobody looked.
     """
 
     requests: int
@@ -89,6 +90,7 @@ class Result:
     strays: int = 0
     bad: int = 0
     broken: int = 0
+    cpu_s: float = 0.0
 
     @property
     def throughput(self) -> float:

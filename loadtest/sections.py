@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Final
 
 from loadtest import measure
+from loadtest.hierarchy_sections import hierarchy
 from loadtest.plan import Transport
 from loadtest.processes import completed, hnode, serving
 from loadtest.stage import NODE_ENVIRONMENT, Load, Stage
@@ -180,6 +181,7 @@ SECTIONS: Final[Mapping[str, Callable[[Stage], None]]] = MappingProxyType(
         "writes": writes,
         "challenges": challenges,
         "mixed": mixed,
+        "hierarchy": hierarchy,
     }
 )
 """By name, in the order in which they run: a node can be started and imported into only while it does not serve."""

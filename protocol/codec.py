@@ -3,7 +3,7 @@
 Sources: RFC 3652 section 2; spec, protocol: sections 2, 3, 6 and 7.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Self
 
 from protocol.codes import ENCRYPTED, REQUEST, REQUEST_DIGEST, SITE_SERIAL_UNKNOWN, ResponseCode
@@ -24,6 +24,11 @@ _COUNT_SIZE = 4
 def split(octets: bytes) -> tuple[Envelope, bytes]:
     """The envelope and the octets it announces, in the clear or encrypted; `Malformed` where the length disagrees."""
     envelope = Envelope.read(octets)
+    return envelope, behind(envelope, octets)
+
+
+def behind(envelope: Envelope, octets: bytes) -> bytes:
+    """As `split`, where the envelope of the octets was read before."""
     size = len(octets) - ENVELOPE_SIZE
     if envelope.message_size != size:
         raise Malformed(f"{envelope.message_size} octets announced, {size} there", told="Invalid message length")
@@ -31,7 +36,7 @@ def split(octets: bytes) -> tuple[Envelope, bytes]:
         raise Malformed(
             f"a message of {size} octets, at most {MESSAGE_SIZE_MAX} allowed", told="Invalid message length"
         )
-    return envelope, octets[ENVELOPE_SIZE:]
+    return octets[ENVELOPE_SIZE:]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,9 +57,9 @@ class Message:
         return cls.opened(envelope, plain)
 
     @classmethod
-    def opened(cls, envelope: Envelope, plain: bytes) -> Self:
-        """The message of an envelope from its clear octets: header, body and credential."""
-        header = Header.read(plain)
+    def opened(cls, envelope: Envelope, plain: bytes, header: Header | None = None) -> Self:
+        """The message of an envelope from its clear octets; the header may have been read before."""
+        header = header or Header.read(plain)
         end = HEADER_SIZE + header.body_size
         if end > len(plain):
             raise Malformed(f"a body of {header.body_size} octets in a message of {len(plain)}")
@@ -77,7 +82,7 @@ class Message:
     def to_bytes(self) -> bytes:
         """Envelope and message. Lengths are taken from the octets themselves."""
         plain = self.plain()
-        return replace(self.envelope, message_size=len(plain)).to_bytes() + plain
+        return self.envelope.before(len(plain)) + plain
 
 
 def request(

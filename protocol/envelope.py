@@ -45,13 +45,19 @@ class Envelope:
 
     def to_bytes(self) -> bytes:
         """The 20 octets."""
+        return self.before(self.message_size)
+
+    def before(self, message_size: int) -> bytes:
+        """The 20 octets in front of a message of another length."""
+        major, minor = self.version
+        suggested_major, suggested_minor = self.suggested
         return _LAYOUT.pack(
-            self.version.major,
-            self.version.minor,
-            self.flags | self.suggested.major,
-            self.suggested.minor,
+            major,
+            minor,
+            self.flags | suggested_major,
+            suggested_minor,
             self.session_id,
             self.request_id,
             self.sequence,
-            self.message_size,
+            message_size,
         )

@@ -31,6 +31,19 @@ class Header:
         """Whether the message asks; otherwise it answers."""
         return self.code == REQUEST
 
+    def flagged(self, flags: int) -> "Header":
+        """The same with other flags: `dataclasses.replace` takes twice as long."""
+        return Header(
+            opcode=self.opcode,
+            code=self.code,
+            flags=flags,
+            site_serial=self.site_serial,
+            recursion_count=self.recursion_count,
+            reserved=self.reserved,
+            expiration=self.expiration,
+            body_size=self.body_size,
+        )
+
     @classmethod
     def read(cls, octets: bytes) -> Self:
         """The header at the start of a message; `Malformed` where there are fewer than 24 octets."""

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from struct import Struct
+from typing import Final, Self
 
 from protocol.codes import (
     ADMIN_READ,
@@ -15,6 +16,8 @@ from protocol.codes import (
 )
 from protocol.limits import REFERENCE_COUNT_MAX, STRING_SIZE_MAX, VALUE_COUNT_MAX
 from protocol.wire import Reader, Writer
+
+_HEAD: Final = Struct(">iiBiB")  # index, timestamp, ttl type, ttl, permissions
 
 REFERENCE_SIZE_MIN = 8
 """Octets of a reference with an empty handle."""
@@ -84,11 +87,23 @@ class HandleValue:
             "1" if self.permissions & bit else "0" for bit in (ADMIN_READ, ADMIN_WRITE, PUBLIC_READ, PUBLIC_WRITE)
         )
 
+    def stamped(self, timestamp: int) -> "HandleValue":
+        """The same with another timestamp: `dataclasses.replace` takes three times as long."""
+        return HandleValue(
+            index=self.index,
+            type=self.type,
+            data=self.data,
+            ttl_type=self.ttl_type,
+            ttl=self.ttl,
+            timestamp=timestamp,
+            permissions=self.permissions,
+            references=self.references,
+        )
+
     @classmethod
     def read(cls, octets: Reader) -> Self:
         """One value at the reader's position."""
-        index, timestamp = octets.i32(), octets.i32()
-        ttl_type, ttl, permissions = octets.u8(), octets.i32(), octets.u8()
+        index, timestamp, ttl_type, ttl, permissions = octets.fields(_HEAD)
         return cls(
             index=index,
             timestamp=timestamp,
@@ -102,11 +117,7 @@ class HandleValue:
 
     def write(self, octets: Writer) -> None:
         """The value's octets."""
-        octets.i32(self.index)
-        octets.i32(self.timestamp)
-        octets.u8(self.ttl_type)
-        octets.i32(self.ttl)
-        octets.u8(self.permissions)
+        octets.fields(_HEAD, self.index, self.timestamp, self.ttl_type, self.ttl, self.permissions)
         octets.counted(self.type)
         octets.counted(self.data)
         write_references(self.references, octets)

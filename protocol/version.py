@@ -16,6 +16,8 @@ class Version(NamedTuple):
 
     def at_least(self, other: "Version") -> bool:
         """Whether this version has what came with `other`. A historic 5.x counts as older than 2.0."""
+        if self[0] != _HISTORIC_MAJOR != other[0]:
+            return self >= other  # Asked ten times a message.
         return (self.major != _HISTORIC_MAJOR, self.major, self.minor) >= (
             other.major != _HISTORIC_MAJOR,
             other.major,

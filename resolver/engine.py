@@ -63,7 +63,7 @@ class Engine:
         header: Header | None = None
         version = negotiated(envelope.version, envelope.suggested)
         try:
-            _, plain = codec.split(octets)
+            plain = codec.behind(envelope, octets)
             if envelope.flags & ENCRYPTED:
                 plain = self._administration.clear(envelope, plain)
             header = Header.read(plain)
@@ -158,7 +158,7 @@ def _closed(envelope: Envelope, version: Version, now_s: int) -> Answer:
 
 
 def _read(envelope: Envelope, plain: bytes, header: Header, version: Version, peer: Peer, now_s: int) -> Asked:
-    message = codec.Message.opened(envelope, plain)
+    message = codec.Message.opened(envelope, plain, header)
     row = _allowed(header, admin=peer.admin)
     body = row.request(Reader(message.body), envelope.version)
     credential = Credential.read(message.credential) if envelope.session_id else None

@@ -100,13 +100,20 @@ class Replies:
             flags |= REQUEST_DIGEST if version.at_least(V_DIGEST_IN_FRONT) else 0
         body = codec.response_body(said.body or ErrorResponse(), code=code, version=version, digest=digest)
         return _message(
-            code,
             body,
             asked.message.envelope,
             version=version,
             suggested=said.suggested or NEWEST,
             session_id=session_id,
-            header=replace(header, flags=flags, site_serial=self.site.serial, expiration=expiration(asked.now_s)),
+            header=Header(
+                opcode=header.opcode,
+                code=codec.wire_code(code, version),
+                flags=flags,
+                site_serial=self.site.serial,
+                recursion_count=header.recursion_count,
+                expiration=expiration(asked.now_s),
+                body_size=len(body),
+            ),
         )
 
 
@@ -125,7 +132,6 @@ def refusal(error: HandleError, envelope: Envelope, header: Header | None, *, ve
         ErrorResponse(message=error.told.encode()), code=error.code, version=version, digest=None
     )
     message = _message(
-        error.code,
         body,
         envelope,
         version=version,
@@ -133,6 +139,7 @@ def refusal(error: HandleError, envelope: Envelope, header: Header | None, *, ve
         session_id=envelope.session_id,
         header=Header(
             opcode=0 if header is None else header.opcode,
+            code=codec.wire_code(error.code, version),
             flags=flags,
             site_serial=SITE_SERIAL_UNKNOWN,
             recursion_count=0 if header is None else header.recursion_count,
@@ -144,7 +151,6 @@ def refusal(error: HandleError, envelope: Envelope, header: Header | None, *, ve
 
 
 def _message(
-    code: ResponseCode,
     body: bytes,
     envelope: Envelope,
     *,
@@ -161,7 +167,7 @@ def _message(
             request_id=envelope.request_id,
             message_size=0,
         ),
-        header=replace(header, code=codec.wire_code(code, version), body_size=len(body), reserved=0),
+        header=header,
         body=body,
     )
 

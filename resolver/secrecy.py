@@ -8,14 +8,14 @@ from dataclasses import replace
 from typing import Final
 
 from protocol.codec import Message
-from protocol.codes import CERTIFY, ENCRYPT, ENCRYPTED, PUBLIC_READ, OpCode, ResponseCode
+from protocol.codes import CERTIFY, ENCRYPT, ENCRYPTED, OpCode, ResponseCode
 from protocol.envelope import Envelope
 from protocol.errors import SessionFailed, SessionKeyWrong, SessionUnknown
 from protocol.responses import ReferralResponse, StoredValuesResponse
 from protocol.trust.credential import HS_MAC
 from protocol.trust.session import iv_size, opened, sealed
 from protocol.trust.signature import mac_is_valid, maced
-from protocol.value_list import spans
+from protocol.value_list import all_public, count
 from protocol.version import V_SUGGESTION_SIGNED
 from resolver.authority import Said
 from resolver.replies import Asked
@@ -56,9 +56,9 @@ def heard(sessions: Sessions, session: Session, asked: Asked) -> tuple[Session, 
 
 def proven_reply(message: Message, session: Session) -> Message:
     """The reply with the session's MAC, and the flag that says so."""
-    flagged = replace(message, header=replace(message.header, flags=message.header.flags | CERTIFY))
-    credential = maced(session.key.key, flagged.envelope, flagged.signed_part, counter=session.sent)
-    return replace(flagged, credential=credential.to_bytes())
+    header = message.header.flagged(message.header.flags | CERTIFY)
+    credential = maced(session.key.key, message.envelope, header.to_bytes() + message.body, counter=session.sent)
+    return Message(envelope=message.envelope, header=header, body=message.body, credential=credential.to_bytes())
 
 
 def wants_secrecy(asked: Asked, said: Said) -> bool:
@@ -69,7 +69,7 @@ def wants_secrecy(asked: Asked, said: Said) -> bool:
         return False
     body = said.body
     if isinstance(body, StoredValuesResponse):
-        return any(not span.permissions & PUBLIC_READ for span in spans(body.value_list))
+        return count(body.value_list) > 0 and not all_public(body.value_list)
     if isinstance(body, ReferralResponse) and said.code != ResponseCode.SUCCESS:
         return any(not value.is_public for value in body.values or ())
     return False

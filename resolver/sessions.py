@@ -4,9 +4,9 @@ Sources: spec, security: sections 8.1, 8.4, 8.5 and 8.7; behaviours 26 to 30.
 """
 
 from array import array
+from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Final
 
 import msgpack
@@ -27,7 +27,10 @@ _END_STEP_MS: Final = 5_000  # An end moves only in such steps, so that most mes
 
 NO_SESSION: Final = "Invalid session id or session time out. Please try again."
 _COUNTER: Final = "I"  # In the machine's order: notes are this machine's alone.
-_JUST_READ: Final = 8  # A message's session is read to check it, and again in the transaction that counts it.
+_COUNTERS_STEP: Final = 40  # Counters that a note grows by: while its size stays, nothing else has to be counted anew.
+_KEPT_MAX: Final = 512
+"""Sessions that a worker keeps as it read or wrote them last, some 8 KiB each: what the table has decides, octet for
+octet, and only what another worker changed is read anew."""
 _NOTHING_HEARD: Final = CounterWindow()
 
 
@@ -55,10 +58,18 @@ class Session:
         idle = self.timeout_ms if self.is_proven else min(self.timeout_ms, UNPROVEN_IDLE_S * 1000)
         return -(-(now_ms + idle) // _END_STEP_MS) * _END_STEP_MS
 
+    def answered(self, heard: CounterWindow) -> "Session":
+        """After a message and its reply; written out, as `dataclasses.replace` takes twice as long."""
+        return Session(
+            self.id, self.key, self.version, self.identity, self.timeout_ms, self.is_proven, heard, self.sent + 1,
+            self.key_index,
+        )  # fmt: skip
+
     def octets(self) -> bytes:
         """The note."""
         identity = None if self.identity is None else [self.identity.index, self.identity.handle]
-        counters = array(_COUNTER, self.heard.seen).tobytes()
+        seen = self.heard.seen
+        counters = array(_COUNTER, (*(0,) * (-len(seen) % _COUNTERS_STEP), *seen)).tobytes()
         fields = (
             *self.key,
             *self.version,
@@ -73,11 +84,11 @@ class Session:
         return octets
 
 
-@lru_cache(maxsize=_JUST_READ)
 def read_session(number: int, octets: bytes) -> Session:
     """The session of a note."""
     algorithm, key, major, minor, identity, timeout_ms, is_proven, packed, sent, index = msgpack.unpackb(octets)
-    seen = tuple(array(_COUNTER, packed))
+    padded = array(_COUNTER, packed)
+    seen = tuple(padded[bisect_right(padded, 0) :])
     return Session(
         number,
         SessionKey(algorithm, key),
@@ -97,6 +108,21 @@ class Sessions:
     def __init__(self, volatile: Volatile, now_ms: Callable[[], int]) -> None:
         self._volatile = volatile
         self._now_ms = now_ms
+        self._kept: dict[int, tuple[bytes, Session]] = {}
+
+    def _read(self, number: int, octets: bytes) -> Session:
+        """The session of a note, as it was read or written last where the note is the same."""
+        kept = self._kept.get(number)
+        if kept is not None and kept[0] == octets:
+            return kept[1]
+        session = read_session(number, octets)
+        self._keep(number, octets, session)
+        return session
+
+    def _keep(self, number: int, octets: bytes, session: Session) -> None:
+        if len(self._kept) >= _KEPT_MAX and number not in self._kept:
+            del self._kept[next(iter(self._kept))]
+        self._kept[number] = octets, session
 
     def begun(
         self, source: str, key: SessionKey, version: Version, *, identity: Reference | None, timeout_s: int
@@ -116,16 +142,18 @@ class Sessions:
     def find(self, number: int) -> Session | None:
         """The session of that id, or None."""
         octets = self._volatile.get(SESSIONS, number, now_ms=self._now_ms())
-        return None if octets is None else read_session(number, octets)
+        return None if octets is None else self._read(number, octets)
 
     def changed(self, number: int, change: Callable[[Session], Session]) -> Session:
         """The session after a change, made at once for all workers; `SessionUnknown` where there is none."""
         now_ms, after = self._now_ms(), []
 
         def decide(octets: bytes) -> tuple[bytes, int]:
-            session = change(read_session(number, octets))
+            session = change(self._read(number, octets))
             after.append(session)
-            return session.octets(), session.end_ms(now_ms)
+            kept = session.octets()
+            self._keep(number, kept, session)
+            return kept, session.end_ms(now_ms)
 
         if not self._volatile.change(SESSIONS, number, decide, now_ms=now_ms):
             raise SessionUnknown(f"session {number}", told=NO_SESSION)
@@ -143,7 +171,7 @@ class Sessions:
                 window = session.heard.after(counter)
             if window is None:
                 raise Replayed(f"counter {counter} of session {number} came before, or is too old")
-            return replace(session, heard=window, sent=session.sent + 1)
+            return session.answered(window)
 
         return self.changed(number, change)
 
@@ -173,3 +201,4 @@ class Sessions:
     def end(self, number: int) -> None:
         """Forget a session."""
         self._volatile.take(SESSIONS, number, now_ms=self._now_ms())
+        self._kept.pop(number, None)

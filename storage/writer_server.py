@@ -26,6 +26,10 @@ UNREAD_MAX: Final = 4 << 20
 TAKEN_MAX: Final = 32 << 20
 """Octets of changes that are taken from the sockets for one commit; the rest waits there."""
 
+NAP_S: Final = 0.002
+"""How long nobody looks at what comes while most of the many that are expected are still to come: waking up for each
+costs more than making its change."""
+
 _RECEIVE_SIZE: Final = 1 << 18
 _KNOCK_SIZE: Final = 16
 
@@ -90,6 +94,8 @@ class WriterServer:
         wait_s = self._wait_s(now_s)
         if wait_s is None and end_s is not None:
             wait_s = max(0.0, end_s - now_s)
+        if wait_s and self._gathering.is_far(len(self._jobs)):
+            time.sleep(min(NAP_S, wait_s))
         ready = self._polled(wait_s)
         if self._wait_s(time.monotonic()) == 0:
             size = self._commit()

@@ -4,6 +4,7 @@ Sources: RFC 3652 section 2.2.4; spec, security: section 6.
 """
 
 from dataclasses import dataclass
+from struct import Struct
 from typing import Final, Self
 
 from protocol.errors import Malformed
@@ -22,6 +23,7 @@ HS_MAC: Final = b"HS_MAC"
 NAME_SIZE_MAX: Final = 256  # Types and algorithms: the longest known name has 12 octets.
 SIGNATURE_SIZE_MAX: Final = KEY_NUMBER_SIZE_MAX  # A signature is as long as the longest number of a key at most.
 _COUNT_SIZE: Final = 4
+_HEAD: Final = Struct(">BBH")  # version, reserved, flags
 _U8_MAX: Final = 0xFF
 _U16_MAX: Final = 0xFFFF
 _U32_MAX: Final = 0xFFFFFFFF
@@ -45,6 +47,15 @@ class Credential:
     flags: int = 0
 
     def __post_init__(self) -> None:
+        if (
+            len(self.type) <= NAME_SIZE_MAX
+            and len(self.algorithm) <= NAME_SIZE_MAX
+            and len(self.signature) <= SIGNATURE_SIZE_MAX
+            and not self.signer
+            and 0 <= self.counter <= _U32_MAX
+            and self.version == self.reserved == self.flags == 0
+        ):
+            return  # What nearly every message carries; the rest is looked at field by field, to say what is wrong.
         for octets, size_max in (
             (self.type, NAME_SIZE_MAX),
             (self.algorithm, NAME_SIZE_MAX),
@@ -71,7 +82,7 @@ class Credential:
         if not octets:
             return None
         reader = Reader(octets)
-        version, reserved, flags = reader.u8(), reader.u8(), reader.u16()
+        version, reserved, flags = reader.fields(_HEAD)
         signer = reader.counted(size_max=HANDLE_SIZE_MAX)
         counter = reader.u32()
         kind = reader.counted(size_max=NAME_SIZE_MAX)
@@ -95,9 +106,7 @@ class Credential:
     def to_bytes(self) -> bytes:
         """The octets that stand behind the credential's length."""
         octets = Writer()
-        octets.u8(self.version)
-        octets.u8(self.reserved)
-        octets.u16(self.flags)
+        octets.fields(_HEAD, self.version, self.reserved, self.flags)
         octets.counted(self.signer)
         octets.u32(self.counter)
         octets.counted(self.type)

@@ -8,6 +8,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from enum import IntEnum
+from functools import lru_cache
 from struct import Struct
 from types import MappingProxyType
 from typing import Final
@@ -22,6 +23,7 @@ _PREFIX: Final = Struct(">BBIII")  # major, minor, session id, request id, sessi
 _PREFIX_WITH_SUGGESTION: Final = Struct(">BBBBIII")
 _PREFIX_BROKEN: Final = Struct(">BBHI6x")
 _MAC_TAIL_SIZE: Final = 10  # Zeros behind the broken MAC layout, as many as the key has not counted.
+_NAMES_KEPT: Final = 32  # Of MACs: more than there are; names are short, whatever strangers write.
 _MAC_HEAD_SIZE: Final = 4  # What is left of the key at the front of that layout.
 
 _DIGESTS: Final[Mapping[bytes, str]] = MappingProxyType(
@@ -125,6 +127,7 @@ def mac_size(form: MacForm) -> int:
     return hashlib.new(_HASHES[form], usedforsecurity=False).digest_size
 
 
+@lru_cache(maxsize=_NAMES_KEPT)
 def mac_form(name: bytes) -> MacForm | None:
     """The form that a credential's algorithm names, or None.
 

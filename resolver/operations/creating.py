@@ -104,4 +104,4 @@ def _expect_free(name: bytes, record: Record | None, flags: int) -> None:
 
 
 def _stamped(new: HandleValue, old: HandleValue | None, now_s: int) -> HandleValue:
-    return old if old is not None and is_same(old, new) else replace(new, timestamp=now_s)
+    return old if old is not None and is_same(old, new) else new.stamped(now_s)

@@ -6,7 +6,7 @@ from protocol.errors import HandleExists
 from protocol.value import value_list
 from storage.base import Change, IfExists, Outcome, PutRecord, StoreCorrupt, StoreFull, UpdateRecord
 from storage.memory import MemoryStore
-from storage.writer import BATCH_MAX, GATHER_S, Gathering, made
+from storage.writer import BATCH_MAX, GATHER_MANY_S, GATHER_S, MANY, Gathering, made
 
 EMPTY = value_list([])
 
@@ -73,20 +73,36 @@ def test_a_lone_client_waits_for_nobody() -> None:
 def test_many_clients_are_waited_for_until_as_many_are_there_as_wrote_before() -> None:
     gathering = Gathering()
     gathering.committed(5, 11)  # Sixteen write: five had a change in the last commit, the others came meanwhile.
-    assert gathering.wait_s(11, 1.0) == pytest.approx(GATHER_S)
-    assert gathering.wait_s(15, 1.001) == pytest.approx(GATHER_S - 0.001)
+    assert gathering.wait_s(11, 1.0) == pytest.approx(GATHER_MANY_S)
+    assert gathering.wait_s(15, 1.001) == pytest.approx(GATHER_MANY_S - 0.001)
     assert gathering.wait_s(16, 1.002) == 0
 
 
 def test_nobody_waits_longer_than_the_bound_and_then_no_longer_for_who_did_not_come() -> None:
     gathering = Gathering()
     gathering.committed(1, 15)
-    assert gathering.wait_s(15, 1.0) == pytest.approx(GATHER_S)
-    assert gathering.wait_s(15, 1.0 + GATHER_S) == 0
+    assert gathering.wait_s(15, 1.0) == pytest.approx(GATHER_MANY_S)
+    assert gathering.wait_s(15, 1.0 + GATHER_MANY_S) == 0
     gathering.committed(15, 0)
     assert gathering.expected == 15
     gathering.committed(1, 0)
     assert gathering.wait_s(1, 2.0) == 0
+
+
+def test_a_few_clients_are_waited_for_no_longer_than_a_sync_takes() -> None:
+    gathering = Gathering()
+    gathering.committed(1, MANY - 2)
+    assert gathering.wait_s(1, 1.0) == pytest.approx(GATHER_S)
+    assert gathering.wait_s(1, 1.0 + GATHER_S) == 0
+
+
+def test_each_that_comes_is_looked_at_once_half_of_many_are_there() -> None:
+    gathering = Gathering()
+    assert not gathering.is_far(1)
+    gathering.committed(10, 6)
+    assert not gathering.is_far(0)  # The first is to be heard of at once: the bound begins with it.
+    assert gathering.is_far(8)
+    assert not gathering.is_far(9)
 
 
 def test_no_more_are_waited_for_than_a_transaction_takes() -> None:

@@ -46,6 +46,7 @@ from resolver.authentication import Proof
 from resolver.authority import Said
 from resolver.challenges import NONCE_SIZE, ROUNDS_MAX
 from resolver.challenging import Challenging
+from resolver.failures import Attempt
 from resolver.log_limits import limited
 from resolver.operations.creating import minted
 from resolver.operations.reading import Reading
@@ -275,8 +276,8 @@ class Administration:
         """An answer: from here on the request that was challenged is the one to be answered."""
         asked, trust = turn.asked, self._trust
         answer, number = cast(ChallengeAnswer, asked.body), asked.message.envelope.session_id
-        failed = f"{asked.peer.source} {answer.key.index} {answer.key.handle.hex()}"
-        trust.failures.expect_room(failed)
+        attempt = Attempt.of(asked.peer.source, answer.key)
+        trust.failures.expect_room(attempt)
         challenge = self._challenges.taken(asked)
         if challenge.session_id and turn.session is None:
             raise SessionUnknown(f"session {number}", told=NO_SESSION)
@@ -301,7 +302,7 @@ class Administration:
                     raise _Again(older)
                 error = AuthenticationFailed(f"a proof of {_shown(answer.key)} failed")
                 self._noted(error, original)
-                await trust.failures.failed(failed)
+                await trust.failures.failed(attempt)
                 raise error
             if turn.session is not None:
                 trust.sessions.proven(turn.session.id, answer.key, found[0].index)
@@ -343,12 +344,12 @@ class Administration:
         request, trust = cast(VerifyChallengeRequest, turn.asked.body), self._trust
         if not trust.keeps(request.key.handle):
             raise NotResponsible("a secret that is not kept here", told="That prefix doesn't live here")
-        who = f"{turn.asked.peer.source} {request.key.index} {request.key.handle.hex()}"
-        trust.failures.expect_room(who)
+        attempt = Attempt.of(turn.asked.peer.source, request.key, is_relayed=True)
+        trust.failures.expect_room(attempt)
         proof = await trust.authenticator.by_secret(request)
         if not proof.is_valid:
             self._noted(AuthenticationFailed(f"no proof of {_shown(request.key)}"), turn.asked)
-            await trust.failures.failed(who)
+            await trust.failures.failed(attempt)
         return Said(ResponseCode.SUCCESS, VerifyResponse(valid=proof.is_valid))
 
     # The sector's login
@@ -364,6 +365,8 @@ class Administration:
             error = AuthenticationFailed(f"a login by the proof of {_shown(answer.key)}")
             self._noted(error, asked)
             raise error
+        if not self._trust.may_name(answer.key.handle, asked.peer.host):
+            raise AuthenticationFailed(f"a stranger's login as {_shown(answer.key)}, which is kept elsewhere")
         await verify()
         asked.peer.login = answer.key
         return Said(ResponseCode.SUCCESS, EmptyResponse())

@@ -13,7 +13,7 @@ from protocol.trust.keys import DsaPrivateKey, PrivateKey
 from resolver import elsewhere
 from resolver.access import Access
 from resolver.administration import Administration
-from resolver.authentication import Authenticator, Failures
+from resolver.authentication import Authenticator
 from resolver.authority import Authority, is_served
 from resolver.authorization import Authorizer
 from resolver.cache.cache import Cache
@@ -23,6 +23,7 @@ from resolver.clock import Clock
 from resolver.config import Config
 from resolver.counters import Counters
 from resolver.engine import Engine
+from resolver.failures import Failures
 from resolver.key_exchange import KeyExchanges
 from resolver.memory import Memories
 from resolver.namespaces import Namespaces
@@ -159,6 +160,7 @@ def _trust(
         source=_source(parts, signer, submit, wall_ms),
         status=StateText(parts.store, parts.counters, parts.clock),
         keeps=keeps,
+        may_recurse=Access(config.recursion_networks()).allows,
         minted_suffix=lambda: str(uuid.uuid4()).encode(),
     )
 

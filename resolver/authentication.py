@@ -1,18 +1,15 @@
 """Who proves to be whom: answers to challenges held against keys, here or at the server that keeps a secret.
 
-Refusals cost the one who fails: each failure of a source with one key doubles the time until the next is told, up to a
-bound, and only so many wait. Sources: behaviours 16, 21 and 22; spec, security: sections 3 to 5.
+Sources: behaviours 16, 21 and 22; spec, security: sections 3 to 5.
 """
 
-import asyncio
-from collections import Counter as Tally
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, Protocol
 
 from protocol.dialect import read_any_public_key
-from protocol.errors import HandleError, InvalidCredential, Malformed, TooBusy
+from protocol.errors import HandleError, InvalidCredential, Malformed
 from protocol.requests import ChallengeAnswer, VerifyChallengeRequest
 from protocol.trust.challenge import (
     PublicKeyAnswer,
@@ -29,22 +26,12 @@ from protocol.version import V_SHA256, Version
 from resolver.finding import Finder
 from resolver.log_limits import limited
 from resolver.signing import Pool
-from storage.volatile import Volatile
 
 log = limited(__name__)
 
 PUBLIC_KEY: Final = b"HS_PUBKEY"
 SECRET_KEY: Final = b"HS_SECKEY"
 KEYS_MAX: Final = 16  # Keys of one handle that an answer for "any of them" is held against: real ones have under four.
-
-DELAY_FIRST_S: Final = 0.1  # What the first failure costs; it doubles.
-DELAY_MAX_S: Final = 10.0  # What any failure costs at most: deployed clients wait for a minute.
-HALF_LIFE_MS: Final = 60_000  # In a minute without failures half of them are forgotten.
-FREE_FAILURES: Final = 2  # A person mistypes: the first ones cost nothing.
-WAITING_MAX: Final = 16  # Failures of one source with one key that wait to be told: more are refused unlooked at.
-_HALF_MAX: Final = 16  # Doublings beyond which the bound holds anyway.
-
-BUSY: Final = "Too many failed proofs from this address: wait"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,34 +66,6 @@ class Proof:
     is_valid: bool
     index: int = 0
     older: Version | None = None
-
-
-class Failures:
-    """Counts failed proofs, for all workers, and makes them wait. `who` is a source with the key it tried."""
-
-    def __init__(self, volatile: Volatile, now_ms: Callable[[], int]) -> None:
-        self._volatile = volatile
-        self._now_ms = now_ms
-        self._waiting: Tally[str] = Tally()
-
-    def expect_room(self, who: str) -> None:
-        """`TooBusy` where so many failures of it wait that it may not try again now."""
-        if self._waiting[who] >= WAITING_MAX:
-            raise TooBusy(f"{who}: {WAITING_MAX} failures wait", told=BUSY)
-
-    async def failed(self, who: str) -> None:
-        """Count a failure and wait as long as it costs."""
-        count = self._volatile.failed(who, now_ms=self._now_ms(), half_life_ms=HALF_LIFE_MS) - FREE_FAILURES
-        if count <= 0:
-            return
-        delay_s = min(DELAY_MAX_S, DELAY_FIRST_S * 2 ** min(count - 1, _HALF_MAX))
-        self._waiting[who] += 1
-        try:
-            await asyncio.sleep(delay_s)
-        finally:
-            self._waiting[who] -= 1
-            if not self._waiting[who]:
-                del self._waiting[who]
 
 
 class Authenticator:
@@ -197,7 +156,8 @@ class Authenticator:
         is_old_server = (
             version.at_least(said.version) and version != said.version and not said.version.at_least(V_SHA256)
         )
-        return Proof(False, older=said.suggested if is_newer and is_old_server else None)
+        is_known = said.suggested.major == V_SHA256.major and not said.suggested.at_least(V_SHA256)
+        return Proof(False, older=said.suggested if is_newer and is_old_server and is_known else None)
 
 
 def _weak(answer: ChallengeAnswer, version: Version) -> Proof:

@@ -5,6 +5,7 @@ the deployed software looks at permissions before it looks at a signature (behav
 Sources: spec, security: section 9.3; behaviours 16, 22 and 23.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
@@ -16,6 +17,9 @@ from resolver.finding import Finder
 from resolver.log_limits import limited
 
 log = limited(__name__)
+
+DECISION_S: Final = 5.0
+"""How long one decision may take, however many servers are asked for groups: a client waits for it."""
 
 LOOKUPS_MAX: Final = 128  # Handles looked up for one decision: each may be another server's. Real groups have under 20.
 DEPTH_MAX: Final = 8  # Groups within groups. Real ones have two levels.
@@ -117,6 +121,14 @@ class Authorizer:
         """
         if not needs:
             return True
+        try:
+            async with asyncio.timeout(DECISION_S):
+                return await self._is_met(identity, needs, in_session, proves)
+        except TimeoutError:
+            log.warning("who may do it was not known in %g s: not %r", DECISION_S, identity.handle[:64])
+            return False
+
+    async def _is_met(self, identity: Reference, needs: Alternatives, in_session: bool, proves: Proves | None) -> bool:
         search = _Search(identity, self._finder)
         for alternative in needs:
             for need in alternative:

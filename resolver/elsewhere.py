@@ -5,7 +5,6 @@ keeps the secret. All within a deadline, and only so many at a time. Sources: sp
 """
 
 import asyncio
-import logging
 from collections import Counter as Tally
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -28,14 +27,15 @@ from protocol.value import HandleValue
 from resolver import authentication
 from resolver.authentication import Verify
 from resolver.finding import Finder, StoreFinder
+from resolver.log_limits import limited
 from resolver.walk.events import Ended, Query
 from resolver.walk.world import World
 from storage.base import HandleStore
 
-log = logging.getLogger(__name__)
+log = limited(__name__)
 
 DEADLINE_S: Final = 5.0
-"""How long a client waits at most for what another server has to say about it: less than deployed clients wait."""
+"""How long one question may take; what is decided by several has a bound of its own (`authorization.DECISION_S`)."""
 
 AT_ONCE_MAX: Final = 64
 """Questions of this kind at a time, in each process; more wait, within the deadline."""

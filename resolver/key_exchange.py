@@ -66,15 +66,24 @@ class KeyExchanges:
         self._random = random_octets
 
     async def begun(
-        self, request: SessionSetupRequest, version: Version, *, by: Speaker = Speaker.HANDLE
+        self,
+        request: SessionSetupRequest,
+        version: Version,
+        *,
+        by: Speaker = Speaker.HANDLE,
+        keeps: Callable[[bytes], bool] = lambda _: True,
     ) -> tuple[SessionKey, SessionSetupResponse]:
         """The key of a new session, of no octets where the client still has to send it, and what the client is told.
 
         `SessionFailed` where the exchange cannot be done as it was wished; `NotSupported` where it wants SM2 and the
-        extra is not installed. Only software of the sector (`by`) has SM2 keys.
+        extra is not installed. Only software of the sector (`by`) has SM2 keys. `keeps` says of which handles' keys the
+        one who asks may name: nothing is proven yet, so a stranger must not choose whom we ask.
         """
         try:
-            key, data = await self._by_mode(request, version, by)
+            if request.mode == KeyExchange.KEY_IN_HANDLE:
+                key, data = await self._sent(await self._key_of(request.key, keeps), version, by)
+            else:
+                key, data = await self._by_mode(request, version, by)
         except SessionFailed:
             raise
         except HandleError as error:
@@ -89,8 +98,6 @@ class KeyExchanges:
             return await self._pool.run(lambda: self._agreed(octets, version))
         if request.mode == KeyExchange.CLIENT_KEY:
             return await self._sent(read_public_key(request.public_key or b""), version, by)
-        if request.mode == KeyExchange.KEY_IN_HANDLE:
-            return await self._sent(await self._key_of(request.key), version, by)
         if request.mode == KeyExchange.SERVER_KEY:
             if not isinstance(self._private_key, RsaPrivateKey):
                 raise SessionFailed("the server has no RSA key", told="The server's key cannot encrypt a session's key")
@@ -118,9 +125,12 @@ class KeyExchanges:
             return SessionKey(SessionCipher.AES, self._random(KEY_SIZE))
         return SessionKey(SessionCipher.DES, self._random(_DES_KEY_SIZE))
 
-    async def _key_of(self, reference: Reference | None) -> PublicKey:
+    async def _key_of(self, reference: Reference | None, keeps: Callable[[bytes], bool]) -> PublicKey:
         if reference is None:
             raise SessionFailed("no handle is named whose key is meant")
+        if not keeps(reference.handle):
+            told = "The key of the exchange is kept elsewhere: use another mode"
+            raise SessionFailed(f"a stranger names {reference.handle[:64]!r}, which is kept elsewhere", told=told)
         values = await self._finder.values(reference.handle) or ()
         for value in values:
             if value.type == _PUBLIC_KEY and reference.index in (0, value.index):

@@ -20,7 +20,9 @@ class SessionRequests:
     async def set_up(self, turn: Turn) -> Said:
         """Begin a session, proven by the server's key: the client has no other yet."""
         request, asked, trust = cast(SessionSetupRequest, turn.asked.body), turn.asked, self._trust
-        key, body = await trust.exchanges.begun(request, asked.version, by=asked.speaker)
+        key, body = await trust.exchanges.begun(
+            request, asked.version, by=asked.speaker, keeps=lambda handle: trust.may_name(handle, asked.peer.host)
+        )
         identity = request.identity if request.identity.handle else None
         session = trust.sessions.begun(
             asked.peer.source, key, asked.version, identity=identity, timeout_s=request.timeout_s

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from protocol.codes import OpCode
-from resolver.authentication import Authenticator, Failures
+from resolver.authentication import Authenticator
 from resolver.authorization import Authorizer
 from resolver.challenges import Challenges
+from resolver.failures import Failures
 from resolver.key_exchange import KeyExchanges
 from resolver.operations.listing import Page
 from resolver.operations.rules import Rules
@@ -42,8 +43,13 @@ class Trust:
     source: Source
     status: Status
     keeps: Callable[[bytes], bool]
+    may_recurse: Callable[[str], bool] = field(default=lambda _: False)
     random_octets: Callable[[int], bytes] = secrets.token_bytes
     minted_suffix: Callable[[], bytes] = field(default=lambda: b"")
+
+    def may_name(self, handle: bytes, host: str) -> bool:
+        """Whether somebody who has proven nothing may name this handle's key: it is kept here, or we ask for them."""
+        return self.keeps(handle) or self.may_recurse(host)
 
 
 @dataclass(slots=True)

@@ -46,8 +46,7 @@ class Writing:
             yield await self.written(turn, refused(HandleError(told="The store cannot be read")))
 
     async def written(self, turn: Turn, said: Said, *, more: bool = False) -> bytes:
-        """The reply as its request wished it; plain where it cannot be proven."""
-        """The reply as octets: proven and sealed as its request wished."""
+        """The reply as octets, proven and sealed as its request wished; plain where it cannot be proven."""
         asked, trust = turn.asked, self._trust
         message = trust.replies.message(asked, said, session_id=turn.reply_session, more=more)
         session, is_certified = turn.session, bool(asked.message.header.flags & CERTIFY)

@@ -3,7 +3,7 @@
 Source: spec, software-in-service: section 5.3.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from protocol.value import HandleValue, Reference
@@ -22,8 +22,8 @@ class Authenticate(Command):
 
     key: Reference
     key_file: Path | None = None
-    passphrase: bytes | None = None
-    secret: bytes | None = None
+    passphrase: bytes | None = field(default=None, repr=False)
+    secret: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +34,7 @@ class Setup(Command):
     public_file: Path | None = None
     reference: Reference | None = None
     private_file: Path | None = None
-    passphrase: bytes | None = None
+    passphrase: bytes | None = field(default=None, repr=False)
     is_encrypted: bool = False
     timeout_s: int | None = None
 

@@ -24,8 +24,8 @@ from protocol.trust.keys import PrivateKey, generate_rsa, signature
 from protocol.trust.signature import MacForm
 from protocol.value import HandleValue, Reference
 from protocol.version import Version
-from resolver.authentication import DELAY_FIRST_S, DELAY_MAX_S
 from resolver.challenges import CHALLENGES, UDP_CHALLENGES
+from resolver.failures import DELAY_FIRST_S, DELAY_MAX_S
 from tests.support.engines import NOW, Answering, seeded, value
 from tests.support.trust_vectors import ADMIN, key_seen, prefix_record
 from tests.support.vectors import vectors

@@ -1,6 +1,8 @@
 """What a session opens and what it does not; the sector's login; secrets of others; a mirror's refusal of changes."""
 
 import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,14 +18,15 @@ from protocol.trust.challenge import RequestDigest
 from protocol.trust.session import iv_size, sealed
 from protocol.value import Reference
 from protocol.version import NEWEST
-from resolver.authentication import WAITING_MAX, Failures
 from resolver.config import Config
+from resolver.failures import FREE_A_SOURCE, WAITING_A_SOURCE_MAX, WAITING_MAX, Attempt, Failures
 from resolver.peer import Peer
 from storage.volatile import Volatile
 from tests.resolver.test_attacks import DELETE, NAME, OWNER, RESTRICTED, answering, asking, code, proof, stands
 from tests.resolver.test_replay import site_seen
 from tests.resolver.test_replay_sessions import Client, begun, by_diffie_hellman
 from tests.support.engines import NOW, SITE, Answering, octets_of, seeded, value
+from tests.support.loops import in_loop
 from tests.support.trust_vectors import ADMIN, key_seen, prefix_record, server_key_seen
 
 PUBLIC_QUESTION = asking(ResolutionRequest(handle=ADMIN, indexes=(200,)), OpCode.RESOLUTION)
@@ -163,20 +166,62 @@ def test_nobody_logs_in_by_the_proof_of_somebody_else(user: int, key: str) -> No
     assert code(channel.asked(DELETE)) == ResponseCode.AUTHENTICATION_NEEDED
 
 
-def test_so_many_failures_wait_and_no_more(tmp_path: Path) -> None:
-    async def run(failures: Failures) -> None:
-        for _ in range(2):
-            await failures.failed("a")
-        waiting = [asyncio.ensure_future(failures.failed("a")) for _ in range(WAITING_MAX)]
-        await asyncio.sleep(0)
-        with pytest.raises(TooBusy):
-            failures.expect_room("a")
-        failures.expect_room("b")
-        for task in waiting:
-            task.cancel()
-        await asyncio.gather(*waiting, return_exceptions=True)
-        failures.expect_room("a")
+async def fail_at_once(failures: Failures, attempts: Sequence[Attempt]) -> list[asyncio.Task[None]]:
+    tasks = [asyncio.create_task(failures.failed(attempt)) for attempt in attempts]
+    await asyncio.sleep(0)
+    return tasks
 
-    notes = Volatile.create(tmp_path / "volatile")
-    asyncio.run(run(Failures(notes, lambda: 0)))
-    notes.close()
+
+def tried(handle: bytes, source: str = "192.0.2.1", *, is_relayed: bool = False) -> Attempt:
+    return Attempt.of(source, Reference(300, handle), is_relayed=is_relayed)
+
+
+@pytest.fixture
+def failures(tmp_path: Path) -> Iterator[Failures]:
+    with closing(Volatile.create(tmp_path / "volatile")) as notes:
+        yield Failures(notes, lambda: 0)
+
+
+@in_loop
+async def test_so_many_failures_wait_and_no_more_also_where_connections_break(failures: Failures) -> None:
+    one = tried(b"88/A")
+    for _ in range(2):
+        await failures.failed(one)
+    tasks = await fail_at_once(failures, [one] * WAITING_MAX)
+    for broken in (False, True):
+        with pytest.raises(TooBusy):
+            failures.expect_room(one)
+        failures.expect_room(tried(b"88/B"))
+        failures.expect_room(tried(b"88/A", "192.0.2.2"))
+        if not broken:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def test_a_handle_is_one_however_it_is_spelled_and_whichever_key_is_tried() -> None:
+    spelled = [b"0.NA/88", b"0.na/88", b"88", b"0.Na/88"]
+    assert {Attempt.of("a", Reference(index, handle)) for index, handle in enumerate(spelled)} == {
+        Attempt.of("a", Reference(300, b"0.NA/88"))
+    }
+
+
+@in_loop
+async def test_a_source_waits_though_it_tries_another_handle_each_time(failures: Failures) -> None:
+    for number in range(FREE_A_SOURCE):
+        await asyncio.wait_for(failures.failed(tried(b"88/%d" % number)), 0.05)
+    tasks = await fail_at_once(failures, [tried(b"88/X%d" % number) for number in range(WAITING_A_SOURCE_MAX)])
+    assert not any(task.done() for task in tasks)
+    with pytest.raises(TooBusy):
+        failures.expect_room(tried(b"88/new"))
+    failures.expect_room(tried(b"88/new", "192.0.2.2"))
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@in_loop
+async def test_a_server_that_asks_for_many_clients_waits_for_each_handle_alone(failures: Failures) -> None:
+    for number in range(FREE_A_SOURCE + 8):
+        await asyncio.wait_for(failures.failed(tried(b"88/%d" % number, is_relayed=True)), 0.05)
+    failures.expect_room(tried(b"88/new", is_relayed=True))

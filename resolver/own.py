@@ -13,7 +13,7 @@ from protocol.version import NEWEST
 from protocol.wire import Reader
 from resolver.authority import Authority, Said, is_served
 from resolver.walk.events import Known
-from storage.base import HandleStore, StoreView
+from storage.base import HandleStore, StoreError, StoreView
 
 _NOTHING: Final = Known(code=ResponseCode.HANDLE_NOT_FOUND, values=(), is_certified=True)
 
@@ -95,5 +95,5 @@ class OwnStore:
                 return self._authority.found(view, name, flags=PUBLIC_ONLY, version=NEWEST)
         except HandleNotFound:
             return _NOTHING
-        except HandleError:  # A name that no handle has, or that another server of this site keeps.
+        except (HandleError, StoreError):  # No handle's name, another server's handle, or a store that cannot be read.
             return None

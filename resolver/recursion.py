@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final
+from typing import Final, TypeAlias
 
 from protocol.codes import AUTHORITATIVE, PUBLIC_ONLY, RECURSIVE, OpCode, ResponseCode
 from protocol.requests import ResolutionRequest
@@ -44,6 +44,9 @@ STRANGERS_SHARE: Final = 0.25
 
 REFRESH_SHARE: Final = 0.25
 """Of the searches that may run, how many may be for popular answers that nobody waits for."""
+
+_Waiting: TypeAlias = dict["asyncio.Future[Ended]", None]
+"""Those who wait for one end, first come first: a set that keeps its order."""
 
 _ALIAS: Final = b"HS_ALIAS"
 _NOT_STARTED: Final = "this node has not begun to ask others"
@@ -103,7 +106,7 @@ class Recursion:
         """Begin to ask others, within a loop that runs."""
         self._loop = loop
         self.up = Upstream(loop, self._clock)
-        self._under_way: dict[Hashable, list[asyncio.Future[Ended]]] = {}
+        self._under_way: dict[Hashable, _Waiting] = {}
         self._share(loop)
 
     @property
@@ -156,17 +159,26 @@ class Recursion:
             self._begin(question, query, mine)
         else:
             self._counters.add(Counter.WALKS_JOINED)
-            waiting.append(mine)
+            search = self._searches.get(question)
+            if search is not None and search.told is not None:
+                return _spelled(search.told, query)
+            waiting[mine] = None
         self._waiting += 1
         try:
             return _spelled(await mine, query)
         finally:
             self._waiting -= 1
+            if mine.cancelled():  # Who gave up is not kept until the search ends: there may be ever more of them.
+                self._under_way.get(question, {}).pop(mine, None)
 
     @property
     def is_strained(self) -> bool:
         """Whether so many searches run that none is begun for a stranger."""
-        return len(self._searches) >= STRANGERS_SHARE * self.limits.walks_max
+        walks_max = self.limits.walks_max
+        return (
+            len(self._searches) >= STRANGERS_SHARE * walks_max
+            or self._waiting >= STRANGERS_SHARE * WAITERS_A_WALK * walks_max
+        )
 
     def obstacle(self, query: Query) -> Ended | None:
         """Why nothing can be searched for now, or None."""
@@ -227,9 +239,11 @@ class Recursion:
     def _begin(self, question: Hashable, query: Query, mine: "asyncio.Future[Ended]") -> None:
         """Begin the search that all wait for who ask the same meanwhile; `mine` is the first of them."""
         assert self._loop is not None, "nothing stands in the way"
-        self._counters.add(Counter.WALKS)
-        waiting = self._under_way[question] = [mine]
-        if self.world.is_empty and not self.memory.own.delegated(prefix_of(query.handle)):
+        is_hopeless = self.world.is_empty and not self.memory.own.delegated(prefix_of(query.handle))
+        self._counters.add(Counter.WALKS)  # Nothing from here on raises: others will wait for the same end.
+        waiting: _Waiting = {mine: None}
+        self._under_way[question] = waiting
+        if is_hopeless:
             self._ended(question, replace(refused(ResponseCode.ERROR, NO_ROOT), is_failure=True))
             return
         search = self._searches[question] = Search(
@@ -251,7 +265,12 @@ class Recursion:
             return
         end = self._loop.time() + SLICE_S
         while self._beginning:
-            self._beginning.popleft().begin()
+            search = self._beginning.popleft()
+            try:
+                search.begin()
+            except Exception:  # One fault must not stop the searches of all others.
+                log.exception("fault while a search begins")
+                search.fail()
             if self._loop is None or self._loop.time() > end:
                 break
         if self._beginning and self._loop is not None:
@@ -271,7 +290,7 @@ class Recursion:
 
     def _ended(self, question: Hashable, ended: Ended) -> None:
         self._searches.pop(question, None)
-        _settle(self._under_way.pop(question, []), ended)
+        _settle(self._under_way.pop(question, {}), ended)
 
     # What a search is given (`resolver.search.Around`)
 
@@ -327,8 +346,8 @@ def _spelled(ended: Ended, query: Query) -> Ended:
     return ended
 
 
-def _settle(waiting: "list[asyncio.Future[Ended]]", ended: Ended) -> None:
-    """Tell all who wait; one may have given up. Who joins a search that has told already waits for its end."""
+def _settle(waiting: _Waiting, ended: Ended) -> None:
+    """Tell all who wait; one may have given up."""
     for future in waiting:
         if not future.done():
             future.set_result(ended)

@@ -19,7 +19,7 @@ from protocol.value import HandleValue, read_values
 from protocol.wire import Reader
 from resolver.cache.cache import cache_key
 from resolver.cache.kept import Kept
-from resolver.driving import Drive
+from resolver.driving import FAULT, Drive
 from resolver.memory import Memories
 from resolver.ticking import Due
 from resolver.upstream import Upstream
@@ -67,7 +67,10 @@ class Around(Protocol):
 
 
 class Search:
-    """Looks for the answer to a query. `early` may be called once before `ended`, which is called once at last."""
+    """Looks for the answer to a query. `early` may be called once before `ended`, which is called once at last.
+
+    `told` is what was told early, for those who come to ask the same later; None until then.
+    """
 
     def __init__(
         self, query: Query, around: Around, *, early: Callable[[Ended], None], ended: Callable[[Ended], None]
@@ -76,6 +79,7 @@ class Search:
         self._around = around
         self._told_early = early
         self._told_ended = ended
+        self.told: Ended | None = None
         self._drive: Drive | None = None
         self._tries = 0
         self._is_over = False
@@ -101,6 +105,10 @@ class Search:
         self._due.cancel()
         if self._drive is not None:
             self._drive.cancel()
+
+    def fail(self) -> None:
+        """End it for a fault of ours."""
+        self._finish(replace(FAULT, is_failure=True))
 
     def _walk(self, query: Query, world: World, ended: Callable[[Ended], None]) -> None:
         if self._drive is not None:
@@ -140,7 +148,9 @@ class Search:
             told = f"{prefix.decode(errors='replace')} is delegated to nobody who can be asked"
             self._finish(refused(ResponseCode.HANDLE_NOT_FOUND, told))
             return
-        below = replace(around.world, root_sites=sites, fixed={}, caches=(), cached_prefixes=frozenset())
+        below = replace(
+            around.world, delegated={identifier.folded(prefix): sites}, caches=(), cached_prefixes=frozenset()
+        )
         if cache_key(query.handle) == cache_key(prefix):
             self._walk(query, below, self._ended)
             return
@@ -210,6 +220,7 @@ class Search:
         self._due = self._around.up.ticks.after(left_s, self._late)
         stale = self._stale()
         if stale is not None:
+            self.told = stale
             self._told_early(stale)
             return
         now_ms = self._around.now_ms()

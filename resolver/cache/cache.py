@@ -132,7 +132,8 @@ class Cache:
         known = [] if slot is None else slot.answers
         for kept in sorted(answers, key=lambda found: found.received_ms):
             if self._is_worth(kept, now_ms) and not any(
-                other.received_ms >= kept.received_ms and other.supersedes(kept) for other in known
+                other.received_ms >= kept.received_ms and (other.supersedes(kept) or kept.supersedes(other))
+                for other in known
             ):
                 known = self.put(key, kept, now_ms=now_ms)
 

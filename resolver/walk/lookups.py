@@ -116,6 +116,9 @@ class Lookups:
 
     def _service_of(self, question: Question) -> Going[Service]:
         world, handle = self._around.world, question.handle
+        own = world.delegated.get(identifier.folded(handle))
+        if own:
+            return Service(sites=own)
         prefix = identifier.prefix_handle(handle)
         fixed = world.fixed.get(prefix)
         if fixed:

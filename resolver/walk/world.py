@@ -25,7 +25,9 @@ class World:
     what `cached_prefixes` (folded prefix handles; empty: everything) names. `namespace`: HS_NAMESPACE XML that all
     prefixes inherit. `inside`: addresses as records tell them → as this machine reaches them. `keywords`: of sites to
     be preferred. `ours`: addresses and ports where this very
-    node listens: a walk never asks itself.
+    node listens: a walk never asks itself. `delegated`:
+    who keeps folded prefix handles, as this node itself says; they are asked about these handles alone, and everything
+    else begins at the root as ever.
     """
 
     root_sites: tuple[Site, ...] = ()
@@ -37,6 +39,7 @@ class World:
     inside: Mapping[str, str] = field(default_factory=lambda: NO_ADDRESSES)
     keywords: frozenset[bytes] = frozenset()
     ours: frozenset[tuple[str, int]] = frozenset()
+    delegated: Mapping[bytes, tuple[Site, ...]] = field(default_factory=lambda: NO_FIXED)
 
     @property
     def is_empty(self) -> bool:

@@ -361,12 +361,15 @@ class Administration:
         return self._challenges.ask(turn)
 
     async def _logged_in(self, asked: Asked, answer: ChallengeAnswer, verify: Callable[[], Awaitable[None]]) -> Said:
+        refused_for = ""
         if cast(LoginRequest, asked.body).user != answer.key:
-            error = AuthenticationFailed(f"a login by the proof of {_shown(answer.key)}")
+            refused_for = f"a login by the proof of {_shown(answer.key)}"
+        elif not self._trust.may_name(answer.key.handle, asked.peer.host):
+            refused_for = f"a stranger's login as {_shown(answer.key)}, which is kept elsewhere"
+        if refused_for:
+            error = AuthenticationFailed(refused_for)
             self._noted(error, asked)
             raise error
-        if not self._trust.may_name(answer.key.handle, asked.peer.host):
-            raise AuthenticationFailed(f"a stranger's login as {_shown(answer.key)}, which is kept elsewhere")
         await verify()
         asked.peer.login = answer.key
         return Said(ResponseCode.SUCCESS, EmptyResponse())

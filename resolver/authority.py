@@ -47,13 +47,24 @@ CHALLENGE: Final = Said(ResponseCode.AUTHENTICATION_NEEDED)
 
 def checked(handle: bytes) -> bytes:
     """The full handle that was named; `InvalidHandle` where it is empty, too long or not UTF-8."""
+    name = sized(handle)
+    expect_utf8(name)
+    return name
+
+
+def sized(handle: bytes) -> bytes:
+    """The full handle that was named, UTF-8 or not; `InvalidHandle` where it is empty or too long to be looked up."""
     if not handle:
         raise InvalidHandle("an empty handle", told="Empty handle invalid")
     if len(handle) > HANDLE_SIZE_MAX:
         raise InvalidHandle(f"a handle of {len(handle)} octets", told=f"Handle longer than {HANDLE_SIZE_MAX} octets")
+    return identifier.full(handle)
+
+
+def expect_utf8(handle: bytes) -> None:
+    """`InvalidHandle` for a handle that is not UTF-8: what is made must be (spec, records: section 1)."""
     if not identifier.is_utf8(handle):
         raise InvalidHandle("a handle that is not UTF-8", told="Invalid UTF8 encoding")
-    return identifier.full(handle)
 
 
 def is_served(handle: bytes, homed: Collection[bytes]) -> bool:

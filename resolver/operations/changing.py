@@ -15,7 +15,7 @@ from protocol.identifier import full
 from protocol.requests import HandleRequest, RemoveValuesRequest, ValuesRequest
 from protocol.value import HandleValue, value_list
 from protocol.version import Version
-from resolver.authority import Authority, Said, checked
+from resolver.authority import Authority, Said, checked, sized
 from resolver.authorization import NOTHING, Alternatives, Need
 from resolver.operations.differences import NO_PERMISSION, is_same, merging, modifying, removing
 from resolver.operations.rules import (
@@ -35,7 +35,10 @@ _Request = HandleRequest | RemoveValuesRequest | ValuesRequest
 
 
 class _StandingRules(ChangeRules[R]):
-    """What the four share: the handle must be kept here."""
+    """What the four share: the handle must be kept here.
+
+    102 is for one that is empty or too long to be looked for; one that is not UTF-8 just does not stand.
+    """
 
     def __init__(self, authority: Authority, limits: RecordLimits) -> None:
         self._authority = authority
@@ -44,9 +47,7 @@ class _StandingRules(ChangeRules[R]):
     def _elsewhere(
         self, view: StoreView, request: _Request, flags: int, version: Version, *, or_stored: bool = False
     ) -> Said | None:
-        return self._authority.elsewhere(
-            view, checked(request.handle), flags=flags, version=version, or_stored=or_stored
-        )
+        return self._authority.elsewhere(view, sized(request.handle), flags=flags, version=version, or_stored=or_stored)
 
 
 class Delete(_StandingRules[HandleRequest]):

@@ -13,7 +13,7 @@ from protocol.requests import ValuesRequest
 from protocol.responses import CreateResponse
 from protocol.value import HandleValue
 from protocol.version import Version
-from resolver.authority import Authority, Said, checked
+from resolver.authority import Authority, Said, checked, expect_utf8, sized
 from resolver.authorization import NOTHING, Alternatives, Need
 from resolver.operations.differences import is_same, overwriting
 from resolver.operations.rules import ChangeRules, RecordLimits, expect_indexes, fitted, stamp, update, values_of
@@ -48,11 +48,15 @@ class Create(ChangeRules[ValuesRequest]):
         self._limits = limits
 
     def before(self, view: StoreView, request: ValuesRequest, flags: int, version: Version) -> Said | None:
-        """102, 301 or 303, 202 and 201 for indexes, 101: strangers hear all of them (behaviours 15)."""
-        name = checked(request.handle)
+        """301 or 303, 102, 202 and 201 for indexes, 101: strangers hear all of them (behaviours 15).
+
+        102 comes first where the handle is empty or too long to be looked for.
+        """
+        name = sized(request.handle)
         referral = self._authority.elsewhere(view, name, flags=flags, version=version)
         if referral is not None:
             return referral
+        expect_utf8(name)
         expect_indexes(request.values)
         _expect_free(name, view.get(name), flags)
         return None

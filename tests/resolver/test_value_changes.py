@@ -1,20 +1,46 @@
 """Delete, add, remove and modify: checks in their order, rights, results (behaviours 8, 15, 16, 18 and 19)."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from protocol.administrator import Permission
 from protocol.codes import OVERWRITE, OpCode
+from protocol.limits import HANDLE_SIZE_MAX
 from protocol.requests import ValuesRequest
 from protocol.value import HandleValue
 from storage.base import Action
 from tests.support.engines import NOW, value
 from tests.support.finding import admin
-from tests.support.operating import ALL, ME, PRIVATE, PUBLIC_WRITE, SEALED, P, X, lacking, node
+from tests.support.operating import ALL, ME, PRIVATE, PUBLIC_WRITE, SEALED, Operating, P, X, lacking, node
 
 MISSING = b"88.100/MISSING"
 CHALLENGED = ["before", "challenge"]
+
+
+STANDING: dict[str, Callable[[Operating, bytes], int]] = {
+    "delete": lambda asked, handle: asked.delete(handle),
+    "add": lambda asked, handle: asked.add(handle, value(1)),
+    "remove": lambda asked, handle: asked.remove(handle, 1),
+    "modify": lambda asked, handle: asked.modify(handle, value(1)),
+}
+
+
+@pytest.mark.parametrize("operation", STANDING)
+@pytest.mark.parametrize("handle", [b"88.100/\xff", b"0.NA/88.100.\xff"])
+def test_a_name_that_is_not_utf8_is_that_of_a_handle_which_is_missing(operation: str, handle: bytes) -> None:
+    asked = node(value(1))
+    assert STANDING[operation](asked, handle) == 100
+    assert asked.stages == (["before"] if operation == "modify" else CHALLENGED)
+    assert STANDING[operation](asked, b"77.1/\xff") == 301
+    assert asked.stages == ["before"]
+
+
+def test_a_name_that_cannot_be_looked_for_is_refused_before_all() -> None:
+    asked = node(value(1))
+    for handle in (b"", b"77.1/" + b"x" * HANDLE_SIZE_MAX):
+        assert (asked.delete(handle), asked.modify(handle, value(1)), asked.stages) == (102, 102, ["before"])
 
 
 # Delete.

@@ -5,6 +5,7 @@ import contextlib
 import gc
 import logging
 import os
+import resource
 import signal
 import socket
 import stat
@@ -43,6 +44,7 @@ log = logging.getLogger(__name__)
 
 COUNTERS_FILE: Final = Path("run") / "counters"
 VOLATILE_FOLDER: Final = Path("run") / "volatile"
+_YOUNG_OBJECTS: Final = 10_000  # Searches under way are thousands of objects: they are to die unlooked at.
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -55,6 +57,7 @@ def serve(config: Config, *, announce: Callable[[str], None] | None = None) -> i
     """Serve until SIGTERM or SIGINT; the exit code. `announce` gets the one line that begins with `ready`."""
     started = time.monotonic()
     logs.start(config.log.level, config.log.format)
+    _allow_files()
     public_key = server_public_key(config.node.server_key)
     _expect_namespace(config)
     private_key = _private_key(config)
@@ -89,6 +92,19 @@ def serve(config: Config, *, announce: Callable[[str], None] | None = None) -> i
         code = Supervisor(work, count=count, on_ready=on_ready, names=names).run()
         notify("STOPPING=1")
     return ExitCode.OK if code == 0 else ExitCode.FAILED
+
+
+def _allow_files() -> None:
+    """Have this process, and those it makes, open as many files as the machine lets it: the hard limit.
+
+    The soft one, 1,024 as a rule, is there for programs that wait for all of them by `select`: here the supervisor
+    alone does, for its few pipes. A worker that has used it up can ask nobody and hand over no change.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    except (OSError, ValueError) as error:  # Some systems name a hard limit that they do not grant.
+        log.warning("%d files at a time are allowed, and no more are granted: %s", soft, error)
 
 
 def _expect_namespace(config: Config) -> None:
@@ -222,6 +238,7 @@ async def _until_stopped(node: Node, writer: WriterClient, ready: Callable[[], N
     await node.start()
     gc.collect()
     gc.freeze()  # What stands now stands until the end: no collection has to look at it again.
+    gc.set_threshold(_YOUNG_OBJECTS)
     ready()
     await stopped.wait()
     await node.stop()

@@ -96,7 +96,7 @@ class RecursionSection(Section):
     ] = setting(
         BY_ROLE,
         description='networks that may ask for anything; [] for nobody; "by role": loopback and private networks for a '
-        "recursive node, nobody for the others",
+        "recursive node, nobody for the others (but see legacy: for old clients whatever this says)",
     )
     max_walks: int = setting(1000, ge=1, le=1_000_000, description="searches at a time, for each worker")
     timeout: Annotated[float, seconds(0.1, 120), AS_DURATION] = setting(
@@ -105,7 +105,9 @@ class RecursionSection(Section):
     certify: bool = setting(False, description="every answer on the way must be signed, from the root down")
     aliases: bool = setting(False, description="follow an HS_ALIAS to the handle that it names")
     legacy: bool = setting(
-        True, description="resolve for clients before 2.10, which cannot follow a referral to a delegated prefix"
+        True,
+        description="resolve what is under a delegation of this node for clients before 2.10 from any network: these "
+        "cannot follow a referral to it; false: they are refused",
     )
 
 

@@ -1,6 +1,5 @@
 """One walk and the sockets and deadlines that carry it out. Decides nothing; all waiting is in `upstream`."""
 
-import logging
 from collections import deque
 from collections.abc import Callable
 from functools import partial
@@ -9,12 +8,13 @@ from typing import Final
 from protocol.codec import Message
 from protocol.codes import ResponseCode
 from protocol.responses import ErrorResponse
+from resolver.log_limits import limited
 from resolver.ticking import Due
 from resolver.upstream import Question, Upstream
 from resolver.walk.events import Action, Ask, Drop, Ended, Learnt, NoReply, RootMoved, Wake
 from resolver.walk.machine import Walk
 
-log = logging.getLogger(__name__)
+log = limited(__name__)
 
 FAULT: Final = Ended(
     code=ResponseCode.ERROR, body=ErrorResponse(message=b"Internal Error"), told="fault while searching"

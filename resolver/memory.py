@@ -3,7 +3,6 @@
 As walks look it up (`Memory`), and as whole questions do. Waits for nothing but the shared memory's disk cache.
 """
 
-import logging
 from collections.abc import Sequence
 from typing import Final
 
@@ -13,15 +12,23 @@ from protocol.wire import Reader
 from resolver.cache.cache import Cache, cache_key
 from resolver.cache.kept import Kept
 from resolver.cache.packing import packed, unpacked
+from resolver.log_limits import limited
 from resolver.own import Own
 from resolver.walk.events import Known, Learnt
+from resolver.walk.world import TRUST_SIZE, World
 from storage.answers import Answers
 from storage.base import StoreError
 
-log = logging.getLogger(__name__)
+log = limited(__name__)
 
 UNSHARED_MAX: Final = 4_096
 """Handles whose answers wait to be written for the other workers: beyond, those that came first are not."""
+
+READ_MAX: Final = 1_024
+"""Handles whose values are remembered as read: prefixes and services in daily use. Then all are read anew."""
+
+READ_SIZE_MAX: Final = 4_096
+"""Octets of a record that is remembered so: strangers' long ones are read each time."""
 
 
 class Memories:
@@ -32,7 +39,21 @@ class Memories:
         self.own = own
         self._answers = answers
         self._unshared: dict[bytes, None] = {}
+        self._read: dict[bytes, tuple[Kept, Sequence[bytes], tuple[HandleValue, ...]]] = {}
         self._order = 0 if answers is None else answers.last_order()
+        self._trust = World().trust()
+        self.epoch = 0
+        """Rises whenever other keys are believed: what was certified before is so no more."""
+
+    def believe(self, trust: bytes) -> None:
+        """Take to other keys (`World.trust`): what others vouched for is forgotten, and not taken from other processes.
+
+        They share under the keys that they believe: one that has not heard yet, or a node of before the last start.
+        """
+        if trust != self._trust:
+            self._trust = trust
+            self.epoch += 1
+            self.cache.forget_certified()
 
     # As walks look it up
 
@@ -41,17 +62,26 @@ class Memories:
         found = self.own.known(handle, types)
         if found is not None:
             return found
-        kept = self.fresh(cache_key(handle), (), types, certified=certified, now_ms=now_ms)
+        key = cache_key(handle)
+        kept = self.fresh(key, (), types, certified=certified, now_ms=now_ms)
         if kept is None:
             return None
-        values = kept.selected((), types)
-        age_ms = now_ms - kept.received_ms
-        if values is not None:
-            return Known(
-                code=kept.code, values=read_values(Reader(values)), is_certified=kept.is_certified, age_ms=age_ms
-            )
-        code = kept.code if kept.is_negative else int(ResponseCode.VALUES_NOT_FOUND)
-        return Known(code=code, values=(), is_certified=kept.is_certified, age_ms=age_ms)
+        values = self._values(key, kept, types)
+        code = kept.code if values or kept.is_negative else int(ResponseCode.VALUES_NOT_FOUND)
+        return Known(code, values, kept.is_certified, now_ms - kept.received_ms)
+
+    def _values(self, key: bytes, kept: Kept, types: Sequence[bytes]) -> tuple[HandleValue, ...]:
+        """The values of these types. They are read once: all searches below a prefix begin with its record."""
+        read = self._read.get(key)
+        if read is not None and read[0] is kept and read[1] == types:
+            return read[2]
+        octets = kept.selected((), types)
+        values = () if octets is None else read_values(Reader(octets))
+        if len(kept.values) <= READ_SIZE_MAX:
+            if len(self._read) >= READ_MAX:
+                self._read.clear()
+            self._read[key] = kept, types, values
+        return values
 
     # As questions do
 
@@ -80,6 +110,7 @@ class Memories:
             types=learnt.types,
             is_certified=learnt.is_certified,
             now_ms=now_ms,
+            octets=learnt.octets,
         )
 
     def remember(
@@ -92,9 +123,12 @@ class Memories:
         types: Sequence[bytes],
         is_certified: bool,
         now_ms: int,
+        octets: bytes = b"",
     ) -> Kept | None:
-        """See `learn`."""
-        kept = self.cache.kept(code, values, indexes=indexes, types=types, is_certified=is_certified, now_ms=now_ms)
+        """See `learn`. `octets`: the list of the values, where it is known."""
+        kept = self.cache.kept(
+            code, values, indexes=indexes, types=types, is_certified=is_certified, now_ms=now_ms, octets=octets
+        )
         if kept is None:
             return None
         key = cache_key(handle)
@@ -118,12 +152,17 @@ class Memories:
             return False
         if octets is None:
             return False
-        self.cache.adopt(key, unpacked(octets), now_ms=now_ms)
+        theirs = unpacked(octets[TRUST_SIZE:])
+        if octets[:TRUST_SIZE] != self._trust:
+            theirs = [kept for kept in theirs if not kept.is_certified]
+        self.cache.adopt(key, theirs, now_ms=now_ms)
         return True
 
     def unshared(self) -> list[tuple[bytes, bytes]]:
         """What was learnt since the last call, to be written by `share`, which another thread may do."""
-        found = [(key, packed(self.cache.answers(key))) for key in self._unshared if self.cache.answers(key)]
+        found = [
+            (key, self._trust + packed(self.cache.answers(key))) for key in self._unshared if self.cache.answers(key)
+        ]
         self._unshared.clear()
         return found
 

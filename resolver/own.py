@@ -15,6 +15,9 @@ from resolver.authority import Authority, Said, is_served
 from resolver.walk.events import Known
 from storage.base import HandleStore, StoreError, StoreView
 
+ELSEWHERE_MAX: Final = 4_096
+"""Names that are remembered as not kept here: the prefixes in daily use; beyond, all are looked at anew."""
+
 _NOTHING: Final = Known(code=ResponseCode.HANDLE_NOT_FOUND, values=(), is_certified=True)
 
 
@@ -59,10 +62,13 @@ class OwnStore:
         self._store = store
         self._authority = authority
         self._homed: frozenset[bytes] | None = None
+        self._elsewhere: set[bytes] = set()
 
     def note_homed(self, homed: frozenset[bytes]) -> None:
         """Hear which prefixes are homed, as often as somebody sees it: so the store is not asked about all others."""
-        self._homed = homed
+        if homed is not self._homed:
+            self._homed = homed
+            self._elsewhere.clear()
 
     def known(self, handle: bytes, types: Sequence[bytes]) -> Known | None:
         """See `Own`."""
@@ -85,7 +91,7 @@ class OwnStore:
 
     def _found(self, handle: bytes, view: StoreView | None = None) -> bytes | Said | Known | None:
         name = identifier.full(handle)
-        if self._homed is not None and not is_served(name, self._homed):
+        if self._homed is not None and self._is_elsewhere(name, self._homed):
             return None
         try:
             with self._store.view() if view is None else nullcontext(view) as view:
@@ -97,3 +103,14 @@ class OwnStore:
             return _NOTHING
         except (HandleError, StoreError):  # No handle's name, another server's handle, or a store that cannot be read.
             return None
+
+    def _is_elsewhere(self, name: bytes, homed: frozenset[bytes]) -> bool:
+        """Whether a name is not kept here. Each search asks that twice of its prefix."""
+        if name in self._elsewhere:
+            return True
+        if is_served(name, homed):
+            return False
+        if len(self._elsewhere) >= ELSEWHERE_MAX:
+            self._elsewhere.clear()
+        self._elsewhere.add(name)
+        return True

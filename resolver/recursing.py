@@ -155,7 +155,7 @@ class Recursing:
         return Pending(partial(self._parts, asked, query))
 
     async def _parts(self, asked: Asked, query: Query) -> AsyncIterator[Part]:
-        ended = await self.recursion.ended(query)
+        ended = await self.recursion.searched(query)
         said = said_of(ended, asked.body, asked.version)
         message = self._replies.message(asked, said, is_ours=False)
         if asked.message.header.flags & CERTIFY:
@@ -173,6 +173,8 @@ def said_of(ended: Ended, request: Body, version: Version) -> Said:
         told = f"The server that keeps the handle answered with code {ended.code}"
         return Said(ResponseCode.ERROR, ErrorResponse(message=told.encode()))
     if isinstance(body, ResolutionResponse) and isinstance(request, ResolutionRequest):
+        if ended.octets:
+            return Said(code, StoredValuesResponse(handle=request.handle, value_list=ended.octets))
         return Said(code, ResolutionResponse(handle=request.handle, values=body.values))
     if code == ResponseCode.AUTHENTICATION_NEEDED:
         return Said(ResponseCode.AUTHEN_ERROR, ErrorResponse(message=_NOT_FOR_US.encode()))

@@ -5,7 +5,6 @@ The one place that others use: `Recursion.ended`. What the world does never rais
 """
 
 import asyncio
-import logging
 import random
 from collections import deque
 from collections.abc import Callable, Hashable
@@ -20,6 +19,7 @@ from resolver.cache.cache import cache_key
 from resolver.cache.kept import NEGATIVE, Kept
 from resolver.clock import Clock
 from resolver.counters import Counter, Counters
+from resolver.log_limits import limited
 from resolver.memory import Memories
 from resolver.search import Search, prefix_of, refused, remembered
 from resolver.ticking import SLICE_S
@@ -30,7 +30,7 @@ from resolver.walk.machine import Walk
 from resolver.walk.round_trips import Measured
 from resolver.walk.world import World
 
-log = logging.getLogger(__name__)
+log = limited(__name__)
 
 SHARE_S: Final = 0.1
 """How often what was learnt is written for the other workers, and orders to forget are followed."""
@@ -82,8 +82,8 @@ class Recursion:
         counters: Counters,
         chance: Chance | None = None,
     ) -> None:
-        self.world = world
         self.memory = memory
+        self.world = world
         self.limits = limits
         self.timeout_s = limits.timeout_s
         self.root_moved: Callable[[], object] = lambda: None
@@ -92,6 +92,7 @@ class Recursion:
         self._counters = counters
         self._chance = chance or Dice()
         self._round_trips = Measured()
+        self._around: Surroundings | None = None
         self._walk_limits = Limits(total_ms=int(limits.timeout_s * 1000))
         self._searches: dict[Hashable, Search] = {}
         self._beginning: deque[Search] = deque()
@@ -99,6 +100,16 @@ class Recursion:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting = 0
         self._sharing: asyncio.TimerHandle | None = None
+
+    @property
+    def world(self) -> World:
+        """What is known before anybody is asked."""
+        return self._world
+
+    @world.setter
+    def world(self, world: World) -> None:
+        self._world = world
+        self.memory.believe(world.trust())
 
     # A life-time
 
@@ -145,9 +156,14 @@ class Recursion:
 
         Beyond the bound of searches it ends at once with SERVER_TOO_BUSY; `is_failure` then, too.
         """
-        found = self.remembered(query)
-        if found is not None:
-            return found
+        return self.remembered(query) or await self.searched(query)
+
+    async def searched(self, query: Query) -> Ended:
+        """As `ended`, for whoever has just looked into the memory in vain."""
+        if self.memory.cache.answers(cache_key(query.handle)):  # Another search may have ended since.
+            found = self.remembered(query)
+            if found is not None:
+                return found
         question = _question(query)
         why = self.obstacle(query)
         if why is not None:
@@ -250,7 +266,7 @@ class Recursion:
             query,
             self,
             early=partial(_settle, waiting),
-            ended=partial(self._found, question, query),
+            ended=partial(self._found, question, query, self.memory.epoch),
         )
         if not self._beginning:
             self._loop.call_soon(self._begin_some)
@@ -276,10 +292,17 @@ class Recursion:
         if self._beginning and self._loop is not None:
             self._loop.call_soon(self._begin_some)
 
-    def _found(self, question: Hashable, query: Query, ended: Ended) -> None:
+    def _found(self, question: Hashable, query: Query, epoch: int, ended: Ended) -> None:
+        is_believed = not ended.is_certified or epoch == self.memory.epoch
         if ended.is_failure:
             self._counters.add(Counter.WALKS_FAILED)
-        elif ended.reply is None and ended.code in NEGATIVE and is_cacheable(query) and not query.follow_aliases:
+        elif (
+            is_believed
+            and ended.reply is None
+            and ended.code in NEGATIVE
+            and is_cacheable(query)
+            and not query.follow_aliases
+        ):
             body = query.body
             assert isinstance(body, ResolutionRequest)
             self.memory.remember(
@@ -296,7 +319,10 @@ class Recursion:
 
     def walk(self, query: Query, world: World) -> Walk:
         """A walk through a world."""
-        around = Surroundings(world=world, memory=self.memory, round_trips=self._round_trips, chance=self._chance)
+        around = self._around
+        if around is None or around.world is not world:
+            around = Surroundings(world=world, memory=self.memory, round_trips=self._round_trips, chance=self._chance)
+            self._around = around
         return Walk(query, around, self._walk_limits)
 
     def now_ms(self) -> int:

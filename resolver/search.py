@@ -84,6 +84,7 @@ class Search:
         self._tries = 0
         self._is_over = False
         self._key = cache_key(query.handle)
+        self._epoch = around.memory.epoch
         self._due: Due = around.up.ticks.after(min(STALE_AFTER_S, around.timeout_s), self._early)
 
     def begin(self) -> None:
@@ -105,6 +106,7 @@ class Search:
         self._due.cancel()
         if self._drive is not None:
             self._drive.cancel()
+            self._drive = None  # It knows us: together we would stay until the next collection, with the whole walk.
 
     def fail(self) -> None:
         """End it for a fault of ours."""
@@ -116,9 +118,14 @@ class Search:
         around = self._around
         self._drive = Drive(
             around.walk(query, world), around.up, around.now_ms,
-            learn=around.learnt, moved=around.moved, ended=ended,
+            learn=self._learnt, moved=around.moved, ended=ended,
         )  # fmt: skip
         self._drive.start()
+
+    def _learnt(self, learnt: Learnt) -> None:
+        """Have it remembered, but not what keys vouched for that are believed no more."""
+        if not learnt.is_certified or self._epoch == self._around.memory.epoch:
+            self._around.learnt(learnt)
 
     # Downwards
 
@@ -248,8 +255,9 @@ def refused(code: ResponseCode, told: str) -> Ended:
 
 def prefix_of(handle: bytes) -> bytes:
     """The prefix handle whose delegation decides about a handle: its prefix's, or the handle itself if it is one."""
-    name = identifier.full(handle)
-    return name if identifier.is_prefix_handle(name) else identifier.prefix_handle(name)
+    if identifier.is_prefix_handle(handle):
+        return identifier.full(handle)
+    return identifier.prefix_handle(handle)
 
 
 def remembered(kept: Kept, query: Query) -> Ended:

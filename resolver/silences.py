@@ -40,7 +40,7 @@ class Silences:
 
     def may_ask(self, place: Place, way: Way, now: float) -> bool:
         """Whether a question is worth its wait."""
-        found = self._silent.get((place, way))
+        found = self._silent.get((place, way)) if self._silent else None
         if found is None or found.questions < QUESTIONS_MAX or now - found.since < SILENT_S:
             return True
         if now - found.probed_at < PROBE_S:
@@ -51,7 +51,8 @@ class Silences:
     def heard(self, place: Place, way: Way, why: NoReply | None, *, since: float) -> None:
         """What came of a question that was asked at `since`: anything at all (None, or rubbish) ends the silence."""
         if why not in (NoReply.SILENT, NoReply.UNREACHABLE):
-            self._silent.pop((place, way), None)
+            if self._silent:
+                self._silent.pop((place, way), None)
             return
         found = self._silent.pop((place, way), None) or _Silence(since)
         found.questions += 1

@@ -7,8 +7,7 @@ and deadlines call back. Sources: spec, protocol: section 8; behaviours 32-35.
 
 import asyncio
 import errno
-import logging
-import secrets
+import os
 import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +19,7 @@ from protocol.errors import Malformed
 from protocol.framing import Framer, Reassembly, datagrams
 from protocol.limits import DATAGRAM_SIZE_MAX, MESSAGE_SIZE_MAX
 from resolver.clock import Clock
+from resolver.log_limits import limited
 from resolver.silences import Silences
 from resolver.ticking import Due, Ticks
 from resolver.upstream_messages import (
@@ -34,13 +34,14 @@ from resolver.upstream_messages import (
 from resolver.walk.events import Ask, NoReply, Way
 from resolver.watching import READABLE, WRITABLE, Watch
 
-log = logging.getLogger(__name__)
+log = limited(__name__)
 
 PROOF_THREADS: Final = 1  # A signature of RSA is checked in 50 µs: one thread checks more than a worker can ask for.
 NAME_THREADS: Final = 4  # Sites that name a host instead of an address are rare; one name can take seconds.
 READ_SIZE: Final = 65_536
 DATAGRAMS_MAX: Final = 600  # That one socket may bring: the pieces of the longest message, and some repeated.
 _ID_AT: Final = slice(8, 12)
+_ID_MAX: Final = 0x7FFFFFFF
 _BUSY: Final = (errno.EINPROGRESS, errno.EAGAIN)
 
 Told = Callable[[Message | NoReply], None]
@@ -60,7 +61,7 @@ class Question:
         self.due: Due | None = None
         self.is_over = self.is_asked = False
         self.asked_at = 0.0
-        number = secrets.randbits(31) or 1
+        number = int.from_bytes(os.urandom(4), "big") & _ID_MAX or 1  # What `secrets` does, with less around it.
         self.request_id = number.to_bytes(4, "big")
         self.octets = request_octets(ask, number, int(up.clock.wall()))
 

@@ -3,7 +3,6 @@
 Holds no socket. Sources: spec, protocol: sections 2 and 8.2; behaviours 32 and 35.
 """
 
-import logging
 import socket
 from struct import Struct
 from typing import Final
@@ -12,19 +11,22 @@ from protocol.codec import Message
 from protocol.codes import CERTIFY, REQUEST, REQUEST_DIGEST, TRUNCATED
 from protocol.errors import Malformed
 from protocol.limits import ENVELOPE_SIZE, HEADER_SIZE
+from protocol.requests import ResolutionRequest
 from protocol.version import NEWEST, V_DIGEST_IN_FRONT
 from protocol.wire import Writer
 from resolver.client import REQUEST_LIFETIME_S
 from resolver.client_errors import TOLD_WITHOUT_PROOF, NotProven
 from resolver.client_proof import expect_fresh, expect_signed
+from resolver.log_limits import limited
 from resolver.walk.events import Ask
 
-log = logging.getLogger(__name__)
+log = limited(__name__)
 
 # Envelope and header of a request in one step, with zeros for session, piece and the octets that are not used: a walk
 # writes one for each question. `protocol.codec` says the same in values, and a test holds this against it.
 _HEAD: Final = Struct(">4B 4x I 4x I I I I H B x i I")
 _NO_CREDENTIAL: Final = bytes(4)
+_NO_LISTS: Final = bytes(8)  # A question for everything: no indexes, no types.
 _LATEST_S: Final = 0x7FFFFFFF  # The greatest time that the header's field can tell: in January 2038.
 _FLAGS_AT: Final = 2
 _SIZE_AT: Final = slice(16, 20)
@@ -40,9 +42,13 @@ def request_octets(ask: Ask, request_id: int, now_s: int) -> bytes:
         flags |= CERTIFY | REQUEST_DIGEST
     if not version.at_least(V_DIGEST_IN_FRONT):
         flags &= ~REQUEST_DIGEST
-    written = Writer()
-    ask.body.write(written, version)
-    body = written.to_bytes()
+    asked = ask.body
+    if isinstance(asked, ResolutionRequest) and not (asked.indexes or asked.types):
+        body = len(asked.handle).to_bytes(4, "big") + asked.handle + _NO_LISTS
+    else:
+        written = Writer()
+        asked.write(written, version)
+        body = written.to_bytes()
     suggested = NEWEST if version.at_least(NEWEST) else version
     head = _HEAD.pack(
         *version, *suggested, request_id, len(body) + _MORE,
@@ -87,8 +93,12 @@ def is_proven(message: Message, asked: Message, ask: Ask, now_s: int) -> bool:
 
 
 def is_address(host: str) -> bool:
-    """Whether a host is an address as text and no name: names have a letter beside the digits of IPv4."""
-    return ":" in host or host.replace(".", "").isdecimal()
+    """Whether a host is an address as text: with anything else (999.9.9.9) the system would ask DNS, and we wait."""
+    try:
+        socket.inet_pton(family_of(host), host)
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def address_of(name: str) -> str:

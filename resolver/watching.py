@@ -5,12 +5,13 @@ uvloop: 100 µs for a datagram endpoint, 10 µs for a reader), and a question ha
 """
 
 import asyncio
-import logging
 import select
 from collections.abc import Callable
 from typing import Final
 
-log = logging.getLogger(__name__)
+from resolver.log_limits import limited
+
+log = limited(__name__)
 
 EVENTS_MAX: Final = 16
 """Sockets that one wake-up serves, some 100 µs each: answers to clients get their turn between two."""

@@ -39,6 +39,7 @@ _NUMBER: Final = Struct(">Q")
 _SIZE: Final = b"size"
 _WRITTEN: Final = b"written"
 _BOOT: Final = b"boot"
+_FORMAT: Final = b"2 "  # Raised whenever what nodes of before wrote must not be read, or not be believed any more.
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 _EVERYTHING: Final = b""
 
@@ -72,15 +73,17 @@ class Answers:
 
     @classmethod
     def prepare(cls, path: Path, size_max: int, *, boot: bytes | None = None) -> Self:
-        """Open what a node of before left, or begin anew: where there is nothing, or the machine went down since.
+        """Open what a node of before left, or begin anew: where there is nothing, the machine went down since, or
+        they were written in another format.
 
         `boot` stands for this run of the machine, which the system tells.
         """
         boot = _this_boot() if boot is None else boot
+        stamp = _FORMAT + boot
         try:
             path.mkdir(parents=True, mode=0o700, exist_ok=True)
             found = cls(path, size_max)
-            if boot and found._fact(_BOOT) == boot:
+            if boot and found._fact(_BOOT) == stamp:
                 found.put([])
                 return found
             found.close()
@@ -93,7 +96,7 @@ class Answers:
             raise StoreError(f"{path} cannot be made: {error.strerror}") from error
         fresh = cls(path, size_max)
         with fresh._changing() as transaction:
-            transaction.put(_BOOT, boot, db=fresh._facts)
+            transaction.put(_BOOT, stamp, db=fresh._facts)
         return fresh
 
     @contextmanager

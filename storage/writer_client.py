@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 PATIENCE_S: Final = 5.0
 """How long a change waits for a writer that does not run: it is started again within a second, as a rule."""
 
-_KNOCK_S: Final = 0.1  # Until the door is tried again, which is full only while the writer does not run.
+_KNOCK_S: Final = 0.1  # Until the door is tried again: it is full only while the writer does not run.
 _KNOCK: Final = b"w"
 _UNDER_WAY_MAX: Final = 1 << 20  # Octets given to the socket at a time: what the writer takes in one turn.
 _RECEIVE_SIZE: Final = 1 << 18
@@ -94,14 +94,16 @@ class WriterClient:
             self._knocking.cancel()
 
     def _connect(self) -> None:
-        mine, theirs = socket.socketpair()
-        with theirs:
-            try:
+        mine: socket.socket | None = None
+        try:
+            mine, theirs = socket.socketpair()
+            with theirs:
                 socket.send_fds(self._knocker, [_KNOCK], [theirs.fileno()])
-            except OSError:  # Full: nobody opens.
+        except OSError:  # The door is full, since nobody opens; or this process has no descriptor to spare.
+            if mine is not None:
                 mine.close()
-                self._knocking = asyncio.get_running_loop().call_later(_KNOCK_S, self._knock_again)
-                return
+            self._knocking = asyncio.get_running_loop().call_later(_KNOCK_S, self._knock_again)
+            return
         mine.setblocking(False)
         self._socket = mine
         asyncio.get_running_loop().add_reader(mine, self._readable)

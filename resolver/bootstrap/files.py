@@ -87,7 +87,11 @@ def read_files(folder: Path) -> Files:
     """All files of a folder. Never raises for what they hold or for what cannot be read: see `Files.faults`."""
     found = Files(folder=folder)
     if not folder.is_dir():
-        found.faults.append(Fault(folder, "there is no such folder", f"mkdir {folder}"))
+        if folder.exists():
+            why, then = "it is a file, and a folder is expected", "name the folder in which bootstrap_handles stands"
+        else:
+            why, then = "there is no such folder", f"on the root: hnode upstream bootstrap --out {folder.name or 'DIR'}"
+        found.faults.append(Fault(folder, why, then))
         return found
     for name, take in _READERS.items():
         text = _octets(folder / name, found.faults)
@@ -226,7 +230,7 @@ _READERS: Final[Mapping[str, Callable[[Files, bytes], None]]] = dict(
     )
 )
 _MENDS: Final = {
-    ROOT_DATA: "fetch it anew from who runs the root: hnode upstream bootstrap writes it there",
+    ROOT_DATA: "fetch it anew from who runs the root; on the root: hnode upstream bootstrap --out DIR writes it",
     "config.dct": 'put every key and value into quotation marks: {"preferred_root" = "0.NA/0.NA"}',
     "local_addresses": "a line has two addresses: 192.0.2.1 10.0.0.1",
 }

@@ -25,6 +25,7 @@ from protocol.trust.chains import TRUST_ROOT, TrustRoot, Values
 from protocol.trust.record_signatures import JudgedRecord, judged_record
 from protocol.value import HandleValue
 from resolver.bootstrap.deriving import SERVICE_DEPTH_MAX, root_sites, trust_root
+from resolver.bootstrap.rollback import older
 from resolver.bootstrap.root_data import RootData
 from resolver.bootstrap.sites import services_of
 from resolver.walk.events import Ended, Query
@@ -40,6 +41,7 @@ SERVICES_MAX: Final = 256
 CERTIFICATES_MAX: Final = 64
 """Handles of certificates asked for in one refresh, beside those of the root itself."""
 
+_THEN: Final = "If the root truly went back, take bootstrap_handles from who runs it"
 _TOLD: Final = 200  # Characters of a stranger's words that the log shows.
 _T = TypeVar("_T")
 
@@ -82,6 +84,9 @@ class Refresh:
         fault = await self._fault(handle, values)
         if fault:
             raise NotRefreshed(f"{_shown(handle)} is not to be believed: {fault}")
+        why = self._older(handle, values)
+        if why:
+            raise NotRefreshed(f"{_shown(handle)} is an old one: {why}. {_THEN}")
         return values
 
     async def _follow(self, found: dict[bytes, tuple[HandleValue, ...]]) -> None:
@@ -110,6 +115,10 @@ class Refresh:
         if fault:
             log.warning("%s is left out of the root's data: %s", _shown(handle), fault)
             return
+        why, kept = self._older(handle, values), self._old.values(handle)
+        if why and kept is not None:
+            log.warning("what was told of %s is an old one: %s. What was known stays", _shown(handle), why)
+            values = kept
         found[handle] = values
 
     # Asking and judging
@@ -118,6 +127,10 @@ class Refresh:
         """Why a record is not to be believed; empty where it is."""
         judged = await self._driven(judged_record(handle, values, self._trusted, now=self._now_ms / 1000))
         return "" if judged.is_good else _why(judged, self._trusted)
+
+    def _older(self, handle: bytes, values: tuple[HandleValue, ...]) -> str:
+        """Why a record that is to be believed is older than the known one; empty where it is not."""
+        return older(self._old.values(handle) or (), values, now_s=self._now_ms / 1000)
 
     async def _driven(self, asking: Generator[bytes, Values | None, _T]) -> _T:
         """What a generator returns that asks for the values of handles which strangers named."""

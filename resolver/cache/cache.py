@@ -7,6 +7,7 @@ does not ask for a certificate (spec, resolution: section 3.4). Only public valu
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from protocol import identifier
@@ -24,10 +25,13 @@ PREFETCH_USES: Final = 3
 PREFETCH_SHARE: Final = 0.1
 """What is left of a popular answer's life when it is asked for again."""
 
+_KEYS_REMEMBERED_MAX: Final = 256  # A search asks for the keys of two or three handles, each several times.
+
 SLOT_OVERHEAD: Final = 400
 """Octets that a handle takes beside its answers: its name in three tables, and their objects."""
 
 
+@lru_cache(_KEYS_REMEMBERED_MAX)
 def cache_key(handle: bytes) -> bytes:
     """What two spellings of a handle have in common at every server, whatever its rule of case."""
     return identifier.prefix_folded(identifier.full(handle))
@@ -78,14 +82,18 @@ class Cache:
     def kept(
         self,
         code: int,
-        values: Iterable[HandleValue],
+        values: Sequence[HandleValue],
         *,
         indexes: Sequence[int],
         types: Sequence[bytes],
         is_certified: bool,
         now_ms: int,
+        octets: bytes = b"",
     ) -> Kept | None:
-        """What came now, as it is remembered; None where it may not be: a refusal, or values that do not last."""
+        """What came now, as it is remembered; None where it may not be: a refusal, or values that do not last.
+
+        `octets`: the list of all the values, where it is known.
+        """
         if code not in CODES:
             return None
         public = [value for value in values if value.is_public]
@@ -94,7 +102,7 @@ class Cache:
             return None
         return Kept(
             code,
-            value_list(public),
+            octets if octets and len(public) == len(values) else value_list(public),
             indexes=indexes,
             types=types,
             is_certified=is_certified,
@@ -119,12 +127,16 @@ class Cache:
         for other in alike[VARIANTS_MAX - 1 :]:
             others.remove(other)
             other.end()
-        slot.answers = [kept, *others]
-        slot.size = SLOT_OVERHEAD + len(key) + sum([found.size for found in slot.answers])
-        if self._table.put(key, slot):
-            return slot.answers
+        return slot.answers if self._have(slot, [kept, *others]) else []
+
+    def _have(self, slot: Slot, answers: list[Kept]) -> bool:
+        """Have a slot with these answers in the table; whether it has room there."""
+        slot.answers = answers
+        slot.size = SLOT_OVERHEAD + len(slot.key) + sum([found.size for found in answers])
+        if self._table.put(slot.key, slot):
+            return True
         slot.end()
-        return []
+        return False
 
     def adopt(self, key: bytes, answers: Iterable[Kept], *, now_ms: int) -> None:
         """Take what another process remembers for a handle, where it is newer than what is known here."""
@@ -144,7 +156,10 @@ class Cache:
 
         Who asks for a certified one gets none that is held: what may decide who is who must not be old.
         """
-        for kept in self._covering(key, indexes, types, certified):
+        slot = self._table.get(key)
+        for kept in () if slot is None else slot.answers:
+            if kept.is_certified < certified or not kept.covers(indexes, types):
+                continue
             if kept.is_fresh(now_ms) or (kept.is_held(now_ms) and not certified):
                 kept.uses += 1
                 return kept
@@ -155,8 +170,8 @@ class Cache:
 
         What was not there may be by now: of that an old answer says nothing.
         """
-        for kept in self._covering(key, indexes, types, False):
-            if not kept.is_negative and self._is_worth(kept, now_ms):
+        for kept in self.answers(key):
+            if not kept.is_negative and self._is_worth(kept, now_ms) and kept.covers(indexes, types):
                 return kept
         return None
 
@@ -183,6 +198,21 @@ class Cache:
             slot.end()
         return slot is not None
 
+    def forget_certified(self) -> None:
+        """Forget what is certified, since other keys are believed now. The rest stays: nobody vouched for it before."""
+        for key in list(self._table):
+            slot = self._table.get(key)
+            if slot is None or not any(kept.is_certified for kept in slot.answers):
+                continue
+            others = [kept for kept in slot.answers if not kept.is_certified]
+            for kept in slot.answers:
+                if kept.is_certified:
+                    kept.end()
+            if others:
+                self._have(slot, others)
+            else:
+                self._table.remove(key)
+
     def clear(self) -> None:
         """Forget everything."""
         for slot in self._table.clear():
@@ -192,12 +222,6 @@ class Cache:
         """All that stands for a handle."""
         slot = self._table.get(key)
         return () if slot is None else slot.answers
-
-    def _covering(self, key: bytes, indexes: Sequence[int], types: Sequence[bytes], certified: bool) -> list[Kept]:
-        slot = self._table.get(key)
-        if slot is None:
-            return []
-        return [kept for kept in slot.answers if kept.is_certified >= certified and kept.covers(indexes, types)]
 
     def _is_worth(self, kept: Kept, now_ms: int) -> bool:
         """Whether it may ever be used again."""

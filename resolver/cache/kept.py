@@ -90,6 +90,8 @@ class Kept:
 
     def covers(self, indexes: Sequence[int], types: Sequence[bytes]) -> bool:
         """Whether what was asked for holds all that a question asks for (spec, resolution: section 3.4)."""
+        if not (self.indexes or self.types) or (types and not indexes and self.types.issuperset(types)):
+            return True  # What is asked all day: everything, or the service of a prefix.
         if self.is_whole:
             return True
         if not indexes and not types:

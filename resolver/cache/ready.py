@@ -8,9 +8,13 @@ from typing import Final
 
 from resolver.cache.cache import prefetch_at_ms
 from resolver.cache.kept import Kept
+from storage.keys import PLAIN_KEY_SIZE_MAX
 
 SPELLINGS_MAX: Final = 65_536
-"""Spellings that are remembered; beyond, all are learnt anew: each costs one look into the cache."""
+"""Spellings that are remembered; beyond, all are learnt anew: each costs one look into the cache.
+
+None is longer than `PLAIN_KEY_SIZE_MAX`: a batch looks up no longer one, and so all of them take 40 MB at most.
+"""
 
 
 class Ready:
@@ -26,7 +30,7 @@ class Ready:
         That is when a popular one is to be asked for again (`is_prefetched`: whether that is done at all), or when one
         that serves though it expired is to be tried again.
         """
-        if kept.is_negative or kept.indexes or kept.types:
+        if kept.is_negative or kept.indexes or kept.types or len(spelling) > PLAIN_KEY_SIZE_MAX:
             return
         until_ms = kept.fresh_until_ms if kept.is_fresh(now_ms) else kept.retry_at_ms
         if is_prefetched and now_ms < prefetch_at_ms(kept):

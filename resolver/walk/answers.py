@@ -15,9 +15,12 @@ from protocol.codes import (
 from protocol.errors import Malformed
 from protocol.requests import Body, ResolutionRequest
 from protocol.responses import ResolutionResponse
+from protocol.value import REFERENCE_SIZE_MIN, VALUE_SIZE_MIN
 from protocol.version import V_OWN_CODES
 from resolver.walk.events import NoReply, Place
 from resolver.walk.question import Candidate, Question, Reply
+
+_COUNT_SIZE: Final = 4
 
 _ELSEWHERE: Final = frozenset(
     (
@@ -65,7 +68,19 @@ def read(message: Message, question: Question, server: Candidate, place: Place) 
         server=server,
         place=place,
         is_authoritative=bool(header.flags & AUTHORITATIVE),
+        octets=_list_of(message, body) if isinstance(body, ResolutionResponse) else b"",
     )
+
+
+def _list_of(message: Message, body: ResolutionResponse) -> bytes:
+    """The octets of the list of values; empty where something stands before the handle, or behind the list."""
+    start = _COUNT_SIZE + len(body.handle)
+    size = _COUNT_SIZE
+    for value in body.values:
+        size += VALUE_SIZE_MIN + len(value.type) + len(value.data)
+        for reference in value.references:
+            size += REFERENCE_SIZE_MIN + len(reference.handle)
+    return message.body[start:] if len(message.body) == start + size else b""
 
 
 def _is_about(body: ResolutionResponse, asked: Body) -> bool:

@@ -149,12 +149,13 @@ class Course:
             return reply
         sent = reply.body.values
         values = records.wanted(sent, body.indexes, body.types)
-        self._lookups.learn(handle, body.indexes, body.types, reply.code, values)
+        octets = reply.octets if values is sent else b""
+        self._lookups.learn(handle, body.indexes, body.types, reply.code, values, octets)
         if values is sent and values:
             return reply
         if not values:
-            return reply._replace(code=ResponseCode.VALUES_NOT_FOUND, body=ErrorResponse())
-        return reply._replace(body=_values_body(body.handle, values))
+            return reply._replace(code=ResponseCode.VALUES_NOT_FOUND, body=ErrorResponse(), octets=b"")
+        return reply._replace(body=_values_body(body.handle, values), octets=b"")
 
 
 def _values_body(handle: bytes, values: tuple[HandleValue, ...]) -> ResolutionResponse:

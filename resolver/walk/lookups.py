@@ -6,9 +6,8 @@ for the prefix that it was asked about. Sources: spec, resolution: sections 3.1,
 """
 
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from protocol import identifier
 from protocol.codes import AUTHORITATIVE, OpCode, ResponseCode
@@ -30,8 +29,7 @@ Going = Generator[Question, Reply | Unanswered, _T]
 """A part of a walk: asks its questions, and comes to a result or is `Stuck`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Found(NamedTuple):
     """What is said of a handle. `age_ms`: how long ago it was said, 0 for just now and for what is kept here."""
 
     code: int
@@ -40,8 +38,7 @@ class Found:
     age_ms: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Service:
+class Service(NamedTuple):
     """The sites of a service. `doubtful`: handles remembered for long that said so."""
 
     sites: tuple[Site, ...]
@@ -105,7 +102,7 @@ class Lookups:
         return reply
 
     def _put(self, question: Question, service: Service) -> Going[Reply | Unanswered]:
-        reply = yield question._replace(sites=service.sites, is_root=service.is_root)
+        reply = yield question.put_to(service.sites, is_root=service.is_root)
         if isinstance(reply, Unanswered) and reply.is_ours and identifier.is_prefix_handle(question.handle):
             own = yield from self._delegated_by_us(question)
             if own.sites:
@@ -309,7 +306,7 @@ class Lookups:
         if known is None:
             return None
         self._trail.remembered(why, name, known.code, asker.depth + 1)
-        found = Found(code=known.code, values=records.wanted(known.values, (), types), age_ms=known.age_ms)
+        found = Found(code=known.code, values=known.values, age_ms=known.age_ms)
         self._found[key, types] = found
         return found
 
@@ -323,9 +320,18 @@ class Lookups:
         return Found(code=reply.code, values=values, is_authoritative=reply.is_authoritative)
 
     def learn(
-        self, name: bytes, indexes: tuple[int, ...], types: tuple[bytes, ...], code: int, values: Sequence[HandleValue]
+        self,
+        name: bytes,
+        indexes: tuple[int, ...],
+        types: tuple[bytes, ...],
+        code: int,
+        values: Sequence[HandleValue],
+        octets: bytes = b"",
     ) -> None:
-        """Tell what is worth remembering: the public ones of values that were asked for, under the handle asked for."""
+        """Tell what is worth remembering: the public ones of values that were asked for, under the handle asked for.
+
+        `octets`: the list of all the values, where it is known.
+        """
         public = tuple([value for value in values if value.is_public])
         if code == ResponseCode.SUCCESS and not public:
             code = ResponseCode.VALUES_NOT_FOUND
@@ -337,6 +343,7 @@ class Lookups:
                 code=code,
                 values=public,
                 is_certified=self._is_certified,
+                octets=octets if len(public) == len(values) else b"",
             )
         )
 

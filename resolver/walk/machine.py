@@ -109,6 +109,7 @@ class Walk:
                 is_certified=self._query.certify,
                 steps=tuple(self._trail.steps),
                 namespaces=result.namespaces,
+                octets=reply.octets,
             )
         )
 

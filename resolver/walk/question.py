@@ -55,9 +55,19 @@ class Question(NamedTuple):
     is_root: bool = False
     avoid: Collection[tuple[str, int, int]] = ()
 
+    def put_to(self, sites: tuple[Site, ...], *, is_root: bool) -> "Question":
+        """The same for these sites: `_replace` takes three times as long."""
+        return Question(
+            self.why, self.handle, self.body, self.opcode, self.flags, sites, self.recursion_count, self.depth,
+            self.is_lookup, self.is_primary_only, self.is_certified, is_root, self.avoid,
+        )  # fmt: skip
+
 
 class Reply(NamedTuple):
-    """An answer that counts. `message` and `server` are None for what was known without asking."""
+    """An answer that counts. `message` and `server` are None for what was known without asking.
+
+    `octets`: the list of the body's values as it came; empty where there is none, or none that is just that.
+    """
 
     code: int
     body: Body
@@ -65,6 +75,7 @@ class Reply(NamedTuple):
     server: Candidate | None = None
     place: Place | None = None
     is_authoritative: bool = True
+    octets: bytes = b""
 
 
 class Try(NamedTuple):

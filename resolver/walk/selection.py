@@ -4,10 +4,9 @@ Sources: spec, resolution: sections 3.2 and 4; records: sections 5.3 and 5.5; pr
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
-from typing import Final
+from typing import Final, NamedTuple
 
 from protocol import identifier
 from protocol.identifier import server_of
@@ -23,6 +22,11 @@ _SPREAD_MS: Final = 256  # Random times of −128…127 ms: every site gets some
 _PORT_MAX: Final = 65_535
 _ADDRESSES_REMEMBERED_MAX: Final = 4_096  # As many as round trips are.
 
+_SERVERS_REMEMBERED_MAX: Final = 1_024  # As many as records are remembered: they keep these sites anyway.
+
+_Reached = tuple[str | None, int, int]
+_remembered: dict[tuple[int, int, tuple[int, ...]], tuple[Site, _Reached]] = {}
+
 _SERVICES: Final = {
     Kind.QUERY: (QUERY_SERVICE,),
     Kind.ADMIN: (ADMIN_SERVICE,),
@@ -30,8 +34,7 @@ _SERVICES: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(NamedTuple):
     """The servers to ask, best first. `why_none`: why there is none. `is_ours`: this node is among those named."""
 
     candidates: tuple[Candidate, ...]
@@ -55,14 +58,16 @@ def selected(question: Question, around: Surroundings, *, count_max: int) -> Sel
 
 
 def _narrowed(found: list[Candidate], question: Question, around: Surroundings, count_max: int) -> Selection:
-    ours = around.world.ours
-    strangers = [one for one in found if (one.host, one.udp) not in ours and (one.host, one.tcp) not in ours]
-    if not strangers:
-        return Selection((), "the only server that is named is this node itself", is_ours=True)
-    is_ours = len(strangers) < len(found)
-    fresh = [one for one in strangers if one.where not in question.avoid]
-    if not fresh:
-        return Selection((), "the referral leads back to a server that has been asked already", is_ours)
+    ours, fresh = around.world.ours, found
+    if ours:
+        fresh = [one for one in found if (one.host, one.udp) not in ours and (one.host, one.tcp) not in ours]
+        if not fresh:
+            return Selection((), "the only server that is named is this node itself", is_ours=True)
+    is_ours = len(fresh) < len(found)
+    if question.avoid:
+        fresh = [one for one in fresh if one.where not in question.avoid]
+        if not fresh:
+            return Selection((), "the referral leads back to a server that has been asked already", is_ours)
     if question.is_certified:
         fresh = [one for one in fresh if one.keys]
         if not fresh:
@@ -99,13 +104,26 @@ def _candidates(sites: Iterable[Site], question: Question, around: Surroundings)
             continue
         count = len(site.servers)
         number = server_of(question.handle, site.hash_option, count) if count > 1 else 0
-        server = site.servers[number]
-        host = usable_host(server.address) or domain_of(site, number)
-        udp, tcp = _port(server, Transport.UDP, kinds), _port(server, Transport.TCP, kinds)
+        host, udp, tcp = _reached(site, number, kinds)
         if host is None or not (udp or tcp):
             continue
-        keys = keys_of(server.public_key) if question.is_certified else ()
+        keys = keys_of(site.servers[number].public_key) if question.is_certified else ()
         yield Candidate(site, inside.get(host, host), udp, tcp, keys)
+
+
+def _reached(site: Site, number: int, kinds: tuple[int, ...]) -> _Reached:
+    """Host and ports of a server, 0 for none. Remembered by the site itself, which records keep as one object."""
+    key = id(site), number, kinds
+    found = _remembered.get(key)
+    if found is not None and found[0] is site:
+        return found[1]
+    server = site.servers[number]
+    host = usable_host(server.address) or domain_of(site, number)
+    reached = host, _port(server, Transport.UDP, kinds), _port(server, Transport.TCP, kinds)
+    if len(_remembered) >= _SERVERS_REMEMBERED_MAX:
+        _remembered.clear()
+    _remembered[key] = site, reached
+    return reached
 
 
 def _port(server: Server, transport: Transport, kinds: Sequence[int]) -> int:

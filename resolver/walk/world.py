@@ -6,11 +6,15 @@ refreshed. Source: spec, resolution: sections 2 and 3.5.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from types import MappingProxyType
 from typing import Final
 
 from protocol.site import Site
-from protocol.trust.keys import PublicKey
+from protocol.trust.keys import PublicKey, public_key_octets
+
+TRUST_SIZE: Final = 16
+"""Octets of `World.trust`: enough that no two sets of keys share them by chance."""
 
 NO_FIXED: Final[Mapping[bytes, tuple[Site, ...]]] = MappingProxyType({})
 NO_ADDRESSES: Final[Mapping[str, str]] = MappingProxyType({})
@@ -45,3 +49,14 @@ class World:
     def is_empty(self) -> bool:
         """Whether nobody at all can be asked: then this node recurses for nobody."""
         return not (self.root_sites or self.fixed or self.caches)
+
+    def trust(self) -> bytes:
+        """`TRUST_SIZE` octets that stand for all keys which certified answers go back to: other ones, other octets."""
+        held = {b"root " + public_key_octets(key) for key in self.root_keys}
+        groups = {b"sites": self.root_sites, b"caches": self.caches, **self.fixed}
+        for name, sites in groups.items():
+            held |= {name + b" " + server.public_key for site in sites for server in site.servers}
+        digest = sha256()
+        for octets in sorted(held):
+            digest.update(len(octets).to_bytes(4, "big") + octets)
+        return digest.digest()[:TRUST_SIZE]

@@ -217,6 +217,15 @@ def test_other_processes_answers_are_taken_where_they_are_newer() -> None:
     assert asked(known, now=NOW + 1_000) == (value(data=b"newer"),)
 
 
+def test_an_older_answer_to_a_wider_question_is_not_taken_from_another_process() -> None:
+    known, other = cache(), cache()
+    learn(known, value(data=b"new"), types=(b"URL",))
+    whole = learn(other, value(data=b"old"), now=NOW - 5_000)
+    assert whole is not None
+    known.adopt(KEY, [whole], now_ms=NOW)
+    assert asked(known, b"URL") == (value(data=b"new"),)
+
+
 def test_a_full_cache_stays_within_its_octets() -> None:
     known = cache(1 << 20)
     for n in range(3_000):

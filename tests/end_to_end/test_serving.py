@@ -1,6 +1,7 @@
 """A real node on real sockets: it answers by every way, restarts what dies, and stops when told."""
 
 import os
+import resource
 import signal
 import socket
 import time
@@ -159,6 +160,18 @@ def test_a_message_under_way_is_still_answered_when_the_node_stops(tmp_path: Pat
         sock.sendall(question[30:])
         assert code_of(read_to_end(sock)) == 1
         assert node.process.wait(10) == 0
+
+
+def test_a_node_lets_itself_open_as_many_files_as_the_machine_allows(tmp_path: Path) -> None:
+    node = RunningNode(tmp_path / "n")
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (512, limits[1]))  # Children inherit it.
+    try:
+        with node:
+            for child in node.child_pids():
+                assert resource.prlimit(child, resource.RLIMIT_NOFILE) == (limits[1], limits[1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 def test_workers_do_not_outlive_a_supervisor_that_is_killed(tmp_path: Path) -> None:

@@ -53,9 +53,21 @@ def test_a_request_is_written_as_the_codec_writes_it(
 
 @pytest.mark.parametrize(
     ("host", "is_one"),
-    [("192.0.2.1", True), ("2001:db8::1", True), ("::1", True), ("example.org", False), ("a1", False), ("", False)],
+    [
+        ("192.0.2.1", True),
+        ("2001:db8::1", True),
+        ("::1", True),
+        ("example.org", False),
+        ("a1", False),
+        ("", False),
+        ("999.999.999.999", False),
+        ("2130706433", False),
+        ("127.1", False),
+        ("a:b", False),
+        ("192.0.2.1\0", False),
+    ],
 )
-def test_an_address_is_told_from_a_name(host: str, is_one: bool) -> None:
+def test_an_address_is_told_from_what_the_system_would_look_up(host: str, is_one: bool) -> None:
     assert is_address(host) is is_one
 
 

@@ -82,6 +82,18 @@ def test_after_the_machine_went_down_nothing_is_believed(tmp_path: Path, boot: b
     again.close()
 
 
+def test_what_was_written_in_another_format_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for former in (b"", b"1 "):  # The first format had no name.
+        with monkeypatch.context() as before:
+            before.setattr("storage.answers._FORMAT", former)
+            first = Answers.prepare(tmp_path / "cache", ROOM, boot=BOOT)
+            first.put([(b"a", b"one")])
+            first.close()
+        again = Answers.prepare(tmp_path / "cache", ROOM, boot=BOOT)
+        assert again.get(b"a") is None
+        again.close()
+
+
 def test_damaged_files_are_made_anew(tmp_path: Path) -> None:
     folder = tmp_path / "cache"
     Answers.prepare(folder, ROOM, boot=BOOT).close()

@@ -1,8 +1,11 @@
 """The way from a process to the writer: what shares a commit, what is told and when, and what an end of either does."""
 
 import asyncio
+import os
+import resource
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -135,6 +138,37 @@ def test_a_change_that_is_submitted_before_the_writer_runs_waits_for_it() -> Non
 
     with doors() as (knocker, writers):
         with_client(knocker, work)
+
+
+@contextmanager
+def no_descriptor_left() -> Generator[None]:
+    """Neither file nor socket can be opened by this process meanwhile."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest_free = os.open(os.devnull, os.O_RDONLY)
+    os.close(lowest_free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_process_without_descriptors_waits_for_one_and_what_it_refused_is_not_made() -> None:
+    store = MemoryStore()
+
+    async def run() -> None:
+        client = WriterClient(knocker, patience_s=0.3)
+        with no_descriptor_left():
+            refused = client.submit(put(1))
+            with pytest.raises(StoreBusy, match="nothing was changed"):
+                await refused
+            waiting = client.submit(put(2))
+        assert (await waiting).number == 1
+        client.close()
+
+    with doors() as (knocker, writers), serving(store, writers):
+        asyncio.run(run())
+    assert store.get(b"88.1/1") is None
 
 
 def adopted(writers: socket.socket) -> socket.socket:

@@ -9,7 +9,7 @@ from protocol.codec import Message
 from protocol.codes import DEFAULT_REQUEST_FLAGS, OpCode
 from protocol.requests import ResolutionRequest
 from protocol.site import PRIMARY, Interface, Server, Site, address_octets
-from protocol.trust.keys import public_key_octets, public_of
+from protocol.trust.keys import PrivateKey, public_key_octets, public_of
 from protocol.value import HandleValue
 from protocol.version import NEWEST, Version
 from resolver.admission import Admission
@@ -25,9 +25,13 @@ Records = Mapping[bytes, Sequence[HandleValue]]
 
 
 class Ports:
-    """A UDP and a TCP socket with the same port on loopback, bound before anybody says where he is."""
+    """A UDP and a TCP socket with the same port on loopback, bound before anybody says where he is.
 
-    def __init__(self) -> None:
+    `key` is that of the server that will be there.
+    """
+
+    def __init__(self, key: PrivateKey | None = None) -> None:
+        self.key = key or server_key()
         for _ in range(50):
             self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             self.udp.bind(("127.0.0.1", 0))
@@ -47,7 +51,7 @@ class Ports:
         server = Server(
             id=1,
             address=address_octets("127.0.0.1"),
-            public_key=public_key_octets(public_of(server_key())),
+            public_key=public_key_octets(public_of(self.key)),
             interfaces=tuple(ways),
         )
         return Site(serial=serial, flags=PRIMARY, servers=(server,))
@@ -71,7 +75,7 @@ class Neighbour:
     ) -> None:
         self.ports = ports
         self.site = ports.site()
-        self.answering = Answering(seeded(records, homed=homed), site=self.site, config=config)
+        self.answering = Answering(seeded(records, homed=homed), site=self.site, config=config, private_key=ports.key)
         self.recursion = self.answering.service.recursing.recursion  # type: ignore[union-attr]
         self.recursion.world = world or World()
         self.clock = self.answering.clock

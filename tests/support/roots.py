@@ -54,9 +54,15 @@ def key_value(index: int, key: PrivateKey) -> HandleValue:
     return HandleValue(index=index, type=b"HS_PUBKEY", data=public_key_octets(public_of(key)))
 
 
-def signed(handle: bytes, *values: HandleValue, key: PrivateKey = ROOT_KEY, issuer: bytes = ROOT) -> Records:
+def signed(
+    handle: bytes,
+    *values: HandleValue,
+    key: PrivateKey = ROOT_KEY,
+    issuer: bytes = ROOT,
+    issued_at: int | None = NOW,
+) -> Records:
     """A record whose last value signs the others."""
-    token = record_signature(tuple(values), issuer, key, handle=handle)
+    token = record_signature(tuple(values), issuer, key, handle=handle, issued_at=issued_at)
     return {handle: (*values, signature_value(401, token))}
 
 

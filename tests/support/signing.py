@@ -59,6 +59,7 @@ def record_signature(
     *,
     handle: bytes = HANDLE,
     chain: tuple[bytes, ...] = (),
+    issued_at: int | None = NOW,
     not_before: int | None = None,
     expires: int | None = None,
 ) -> SignedClaims:
@@ -66,7 +67,7 @@ def record_signature(
     claims = Claims(
         issuer=issuer,
         subject=handle,
-        issued_at=NOW,
+        issued_at=issued_at,
         not_before=not_before,
         expires=expires,
         digests=Digests.of(values),

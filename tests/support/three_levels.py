@@ -20,8 +20,9 @@ from resolver.client import Transport, ask
 from resolver.counters import Counter
 from resolver.walk.events import Query
 from resolver.walk.world import World
-from tests.support.engines import value
+from tests.support.engines import server_key, value
 from tests.support.neighbours import Neighbour, Ports, asking, config, living
+from tests.support.signing import ADMIN_KEY, OTHER_KEY, ROOT_KEY
 
 X = b"88.100/x"
 URL = replace(value(1), ttl=600)
@@ -34,7 +35,7 @@ class World3:
     """The root, the national node, the enterprise, and the one that recurses; `asked` goes to the last."""
 
     def __init__(self, **recursion: object) -> None:
-        ports = [Ports() for _ in range(4)]
+        ports = [Ports(key) for key in (ROOT_KEY, ADMIN_KEY, OTHER_KEY, server_key())]  # Nobody can sign for another.
         root, national, low = (found.site() for found in ports[:3])
         site = replace(value(1, b"HS_SITE"), ttl=600)
         self.root = Neighbour(

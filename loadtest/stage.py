@@ -42,7 +42,8 @@ class Sizes:
     """How much of everything: identifiers of the two nodes, handles asked for, repetitions, requests a run, starts.
 
     `timeout_s` is when a request counts as lost. `sessions` are open at a time, in which `operations` are done a run;
-    `writes_a_second` are done beside a full load of resolutions.
+    `writes_a_second` are done beside a full load of resolutions. `walks_a_second` are begun to a silent server for
+    `waiting_s` seconds.
     """
 
     large: int
@@ -55,15 +56,17 @@ class Sizes:
     sessions: int
     operations: int
     writes_a_second: int
+    walks_a_second: int
+    waiting_s: float
 
 
 FULL: Final = Sizes(
     large=1_000_000, small=10_000, sampled=100_000, rounds=3, requests=120_000, starts=3, timeout_s=1.0,
-    sessions=64, operations=6_400, writes_a_second=1_000,
+    sessions=64, operations=6_400, writes_a_second=1_000, walks_a_second=1_000, waiting_s=5.0,
 )  # fmt: skip
 QUICK: Final = Sizes(
     large=2_000, small=200, sampled=500, rounds=1, requests=1_500, starts=1, timeout_s=10.0,
-    sessions=4, operations=80, writes_a_second=100,
+    sessions=4, operations=80, writes_a_second=100, walks_a_second=200, waiting_s=0.5,
 )  # fmt: skip
 
 

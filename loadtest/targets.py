@@ -48,8 +48,7 @@ TARGETS: Final = (
     Target("server CPU that a challenge adds ÷ a check of its RSA-2048 signature", 2, "extra_ratio", ("challenges",)),
     Target("percent of resolutions kept beside 1,000 writes/s", 85, "kept", ("mixed",), 100, is_least=True),
     Target("server CPU of a cached answer ÷ a homed one, UDP, window 16", 1.2, "cpu_ratio", ("cached",)),
-    Target("CPU of a walk, prefixes cold ÷ its questions by the raw generator", 4, "cold_ratio", ("walks",)),
-    Target("CPU of a walk, names cold ÷ its question by the raw generator", 4, "names_ratio", ("walks",)),
+    Target("CPU of a cold walk over three levels ÷ its questions by the raw generator", 4, "cold_ratio", ("walks",)),
     Target("p99 of cached answers beside 1,000 walks/s that wait ÷ idle", 3, "p99_ratio", ("waiting",)),
     Target("answers that were no SUCCESS or answered nothing", 0, "wrong", ("answers",)),
 )

@@ -94,6 +94,10 @@ def mixed(stage: Stage) -> None:
     beside: list[Full] = []
     done: list[Result] = []
     rate, clients = stage.sizes.writes_a_second, max(1, stage.sizes.sessions // 4)
+    if stage.load_core is not None:
+        stage.report.say(
+            "cores: the node's worker and writer share one; the UDP generator and the creations' load the other"
+        )
     with AdministeredNode.running(stage, workers=1, core=stage.server_core) as node:
         resolved(stage, node, stage.sizes.small)  # Every handle once: pages are mapped when they are first touched.
         for _ in range(stage.sizes.rounds):

@@ -61,6 +61,18 @@ def test_loads_of_administration_are_done_to_their_ends_and_their_figures_kept()
     assert facts["mixed"]["kept"] > 0 < facts["mixed"]["writes_per_s"]
 
 
+def test_walks_and_memory_of_a_hierarchy_are_measured_and_their_figures_kept() -> None:
+    told, facts = quick()
+    assert 1 < facts["walks"]["questions"] <= 4  # For the name, and at most one a level for where its prefix is.
+    assert facts["walks"]["walk_cpu_us"] > facts["walks"]["raw_cpu_us"] > 0
+    assert facts["cached"]["homed_cpu_us"] > 0 < facts["cached"]["cached_cpu_us"]
+    assert facts["waiting"]["idle_p99_us"] > 0 < facts["waiting"]["busy_p99_us"]
+    lines = told.splitlines()
+    heading = next(number for number, line in enumerate(lines) if line.startswith("idle p50"))
+    asked, walks, refused, waiting, ended = (int(word.replace(",", "")) for word in lines[heading + 1].split()[-5:])
+    assert asked >= walks >= waiting > 50 > refused + ended  # None of a second's walks ends: nobody answers.
+
+
 def test_a_section_that_does_not_exist_is_refused() -> None:
     done = process("loadtest.bench", "--quick", "upd")
     assert done.returncode == 2

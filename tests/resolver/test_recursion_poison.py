@@ -47,7 +47,7 @@ def delegate(ports: Ports, lie: str) -> Neighbour:
     def resolve(view: StoreView, request: ResolutionRequest, *, flags: int, version: object) -> object:
         if referral is not None and identifier.folded(request.handle) == DELEGATED:
             code, where = referral
-            return Said(ResponseCode(code), ReferralResponse(handle=where, values=values or None))
+            return Said(ResponseCode(code), ReferralResponse(handle=where, values=tuple(values) or None))
         return honest(view, request, flags=flags, version=version)  # type: ignore[arg-type]
 
     authority.resolve = resolve  # type: ignore[method-assign, assignment]

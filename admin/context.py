@@ -17,7 +17,11 @@ if TYPE_CHECKING:  # The configuration brings its validator along: only commands
 DEFAULT_CONFIG: Final = Path("hnode.toml")
 """Read where neither `--config` nor HNODE_CONFIG names a file."""
 
-_READS_CONFIG: Final = re.compile(r"\bhnode (?=(?:serve|handle|prefix|upstream|import|export|doctor|status|store)\b)")
+# What is to be typed elsewhere stands behind "on the root: " or "on that node: ", and names no configuration of ours.
+_READS_CONFIG: Final = re.compile(
+    r"(?<!on the root: )(?<!on that node: )"
+    r"\bhnode (?=(?:serve|handle|prefix|upstream|import|export|doctor|status|store)\b)"
+)
 
 TABLE: Final = "table"
 JSON: Final = "json"

@@ -5,8 +5,10 @@ environment a developer gets it nevertheless (`admin.cli`).
 """
 
 import errno
+import shlex
 from dataclasses import dataclass
 from enum import IntEnum
+from pathlib import Path
 from typing import Final
 
 from admin.texts import text
@@ -117,4 +119,6 @@ def _of_system(error: OSError, lang: str) -> Explanation:
         return _said(lang, reason or text("unreachable", lang), why, "hnode status", ExitCode.UNREACHABLE)
     where = f"{error.filename}: " if error.filename else ""
     then = {errno.ENOSPC: "df -h", errno.EACCES: "ls -l", errno.EADDRINUSE: "hnode doctor"}.get(error.errno or 0, "")
+    if error.errno == errno.ENOENT and isinstance(error.filename, (str, Path)):
+        then = f"check the path: ls {shlex.quote(str(Path(error.filename).parent))}"
     return _said(lang, f"{where}{reason}", "", then, ExitCode.FAILED)

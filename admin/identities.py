@@ -62,7 +62,9 @@ def public_keys_in(path: Path) -> tuple[PublicKey, ...]:
         except (Malformed, InvalidValue, ValueError, RecursionError):
             found = ()
         if not found:
-            raise Failure(f"{path} holds no server's key", str(error)) from error
+            why = "it is neither a public key nor a site record"
+            then = "take siteinfo.bin of that node; on that node: hnode upstream enrol --out DIR writes it"
+            raise Failure(f"{path} holds no server's key", why, then) from error
         return found
 
 

@@ -22,20 +22,21 @@ def checked_prefix(prefix: str) -> str:
     RFC 3651, section 2, allows more; what lies outside of letters, digits, `-`, `_` and the dot between labels is,
     in a prefix, a slip of the keyboard.
     """
-    why = ""
+    why, then = "", "a prefix looks like this: 88.100"
     if not prefix:
         why = "it is empty"
     elif len(prefix) > _LENGTH_MAX:
         why = f"it has {len(prefix)} signs, at most {_LENGTH_MAX} are allowed"
     elif "/" in prefix:
         why = "a slash begins the suffix: give the prefix alone"
+        then = prefix.partition("/")[0] or then
     elif not all(prefix.split(".")):
         why = "one of its labels is empty: dots stand between labels"
     elif not all(_LABEL.fullmatch(label) for label in prefix.split(".")):
         wrong = next(sign for sign in prefix if sign != "." and not _LABEL.fullmatch(sign))
         why = f"{wrong!r} is no sign of a prefix: letters, digits, '-', '_' and dots between labels are"
     if why:
-        raise Failure(f"{prefix!r} is no prefix", why, "--prefix 88.100", code=ExitCode.USAGE)
+        raise Failure(f"{prefix!r} is no prefix", why, then, code=ExitCode.USAGE)
     return prefix
 
 

@@ -110,7 +110,8 @@ def place(at: str) -> tuple[str, int]:
     host, _, port = at.rpartition(":") if has_port else (at, "", str(DEFAULT_PORT))
     host = host.strip("[]")
     if not host or not port.isdecimal() or not 0 < int(port) < 65_536:
-        raise Failure(f"{at!r} is no place to ask", "it has the form HOST:PORT", code=ExitCode.USAGE)
+        why, then = "it has the form HOST:PORT", "such as 127.0.0.1:2641"
+        raise Failure(f"{at!r} is no place to ask", why, then, code=ExitCode.USAGE)
     return host, int(port)
 
 
@@ -189,17 +190,29 @@ def asked(
 @contextmanager
 def told_refusals(remote: Remote) -> Generator[None]:
     """Refusals of a server in the block become a `Failure`, except those that the caller tells in its own words."""
+    from resolver.client import NoAnswer
     from resolver.client_errors import Conflict, Missing, NotProven, Refused
 
     try:
         yield
+    except NoAnswer as error:
+        raise unreachable(error) from error
     except NotProven as error:
         what = f"the answer of {remote.at} is not to be believed"
-        raise Failure(what, str(error), "--server-key FILE", code=ExitCode.DENIED) from error
+        then = "--server-key FILE"
+        if remote.server_key is not None:
+            then = f"is {remote.server_key} that node's key? on that node: hnode upstream enrol --out DIR tells it"
+        raise Failure(what, str(error), then, code=ExitCode.DENIED) from error
     except (Missing, Conflict):
         raise
     except Refused as error:
         raise refused(remote, error) from error
+
+
+def unreachable(error: OSError) -> Failure:
+    """That no answer came from an address that was named, with its place and the cause in the error's words."""
+    then = "check the address (HOST:PORT); is that node running? on that node: hnode serve"
+    return Failure(str(error), "", then, code=ExitCode.UNREACHABLE)
 
 
 def refused(remote: Remote, error: "Refused") -> Failure:

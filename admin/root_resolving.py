@@ -40,7 +40,7 @@ def world_in(folder: Path) -> tuple[World, list[str]]:
     if world.is_empty:
         first = faults[0] if faults else None
         why = str(first.path) + ": " + first.why if first else f"{folder} names no server"
-        then = (first.then if first else "") or "hnode upstream bootstrap --out DIR, on the root"
+        then = (first.then if first else "") or "on the root: hnode upstream bootstrap --out DIR"
         raise Failure("no root is known", why, then, code=ExitCode.CONFIG)
     return world, [str(fault) for fault in faults]
 

@@ -3,30 +3,35 @@
 Source: spec, resolution: section 4.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
 
-from admin.delegating import PREFIX_SITE, SITE
-from admin.site_records import place_of
+from admin.delegating import PREFIX_SITE, is_near, site_of_value
+from admin.site_records import place_of, places_of
 from protocol.errors import Malformed
 from protocol.site import Server, Site
 from protocol.trust.keys import fingerprint, read_public_key
 from protocol.value import HandleValue
 
-_SITE_TYPES: Final = frozenset((SITE, b"HS_SITE.6"))
+_Attributes = tuple[tuple[bytes, bytes], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One thing that the parent tells otherwise than it is: `there` at the parent, `here` at this node."""
+    """One thing that the parent tells otherwise than it is: `there` at the parent, `here` at this node.
+
+    `of` is the type of the value that tells it where that is not HS_SITE.
+    """
 
     what: str
     there: str
     here: str
+    of: str = ""
 
-    def __str__(self) -> str:
-        return f"{self.what}: the parent tells {self.there}, this node is {self.here}"
+    @property
+    def name(self) -> str:
+        """What differs, with the type of the value that tells it where that must be said."""
+        return f"{self.of} {self.what}".lstrip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,74 +56,69 @@ def compared(handle: bytes, values: Iterable[HandleValue], mine: Site) -> Compar
     """The parent's record of a prefix against this node's site record."""
     told = list(_sites(values))
     ours = next((found for found in told if found[1] == mine), None)
-    ours = ours or next((found for found in told if _is_near(found[1], mine)), None)
+    ours = ours or next((found for found in told if is_near(found[1], mine)), None)
     if ours is None:
-        here = place_of(mine.servers[0])
-        there = "; ".join(_places(site) for _, site, _ in told) or "no site"
-        return Compared(handle, 0, (Difference("site", there, here),))
-    index, site, _ = ours
-    found = _differences(site, mine)
-    derived = [other for _, other, kind in told if kind == PREFIX_SITE and _is_near(other, mine)]
-    if any(other != site for other in derived):
-        found += (Difference("HS_SITE.PREFIX", "another site record than in HS_SITE", "one"),)
-    others = [_places(other) for _, other, kind in told if kind != PREFIX_SITE and not _is_near(other, mine)]
-    return Compared(handle, index, found, tuple(others))
+        there = "; ".join(dict.fromkeys(places_of(site) for _, site, _ in told)) or "no site"
+        return Compared(handle, 0, (Difference("site", there, places_of(mine)),))
+    index, site, kind = ours
+    found = list(differences(site, mine, of=PREFIX_SITE.decode() if kind == PREFIX_SITE else ""))
+    derived = [other for _, other, kind in told if kind == PREFIX_SITE and is_near(other, mine)]
+    if kind != PREFIX_SITE and derived and mine not in derived and site not in derived:
+        found += differences(derived[0], mine, of=PREFIX_SITE.decode())
+    others = dict.fromkeys(places_of(other) for _, other, _ in told if not is_near(other, mine))
+    return Compared(handle, index, tuple(found), tuple(others))
 
 
 def _sites(values: Iterable[HandleValue]) -> Iterable[tuple[int, Site, bytes]]:
     for value in sorted(values, key=lambda value: (value.type == PREFIX_SITE, value.index)):
-        if value.type in _SITE_TYPES or value.type == PREFIX_SITE:
-            try:
-                yield value.index, Site.from_bytes(value.data), value.type
-            except Malformed:
-                continue  # A site that nobody can read leads nobody here.
+        site = site_of_value(value)
+        if site is not None:  # Another leads nobody here.
+            yield value.index, site, value.type
 
 
-def _is_near(site: Site, mine: Site) -> bool:
-    """Whether a site means this node: the same key, or the same address and a port of it."""
-    keys = {server.public_key for server in mine.servers if server.public_key}
-    if keys & {server.public_key for server in site.servers}:
-        return True
-    return bool(_doors(site) & _doors(mine))
-
-
-def _doors(site: Site) -> set[tuple[bytes, int]]:
-    return {(server.address, interface.port) for server in site.servers for interface in server.interfaces}
-
-
-def _differences(site: Site, mine: Site) -> tuple[Difference, ...]:
+def differences(site: Site, mine: Site, *, of: str = "") -> tuple[Difference, ...]:
+    """All that a site record tells otherwise than another; empty where they are the same."""
     found = []
     if len(site.servers) != len(mine.servers):
-        found.append(Difference("servers", str(len(site.servers)), str(len(mine.servers))))
+        found.append(("servers", str(len(site.servers)), str(len(mine.servers))))
     for there, here in zip(site.servers, mine.servers, strict=False):
         found += _server_differences(there, here)
     if site.serial != mine.serial:
-        found.append(Difference("serial", str(site.serial), str(mine.serial)))
+        found.append(("serial", str(site.serial), str(mine.serial)))
     if site.is_primary != mine.is_primary:
         words = {True: "a primary", False: "a mirror"}
-        found.append(Difference("kind", words[site.is_primary], words[mine.is_primary]))
+        found.append(("kind", words[site.is_primary], words[mine.is_primary]))
+    if site.attributes != mine.attributes:
+        found += _attribute_differences(site.attributes, mine.attributes)
     if not found and site != mine:
-        found.append(Difference("site", "another record", "this node's record in address, ports, key and serial"))
-    return tuple(found)
+        found.append(("site", "another record", "this node's record in address, ports, key and serial"))
+    return tuple([Difference(what, there, here, of) for what, there, here in found])
 
 
-def _server_differences(there: Server, here: Server) -> list[Difference]:
+def _server_differences(there: Server, here: Server) -> list[tuple[str, str, str]]:
     found = []
     if there.address != here.address:
-        found.append(Difference("address", there.address_text, here.address_text))
+        found.append(("address", there.address_text, here.address_text))
     if set(there.interfaces) != set(here.interfaces):
-        found.append(Difference("ports", _ports(there), _ports(here)))
+        found.append(("ports", _ports(there), _ports(here)))
     if there.public_key != here.public_key:
-        found.append(Difference("key", _fingerprint(there.public_key), _fingerprint(here.public_key)))
+        found.append(("key", _fingerprint(there.public_key), _fingerprint(here.public_key)))
     return found
+
+
+def _attribute_differences(there: _Attributes, here: _Attributes) -> list[tuple[str, str, str]]:
+    """Names and values that differ; `desc` is the node's name."""
+    old, new = dict(there), dict(here)
+    names = [name for name in dict.fromkeys((*old, *new)) if old.get(name) != new.get(name)]
+    return [(name.decode(errors="replace"), _quoted(old.get(name)), _quoted(new.get(name))) for name in names]
+
+
+def _quoted(octets: bytes | None) -> str:
+    return "nothing" if octets is None else repr(octets.decode(errors="replace"))
 
 
 def _ports(server: Server) -> str:
     return place_of(server).partition(" ")[2] or "none"
-
-
-def _places(site: Site) -> str:
-    return ", ".join(place_of(server) for server in site.servers)
 
 
 def _fingerprint(octets: bytes) -> str:
@@ -126,12 +126,3 @@ def _fingerprint(octets: bytes) -> str:
         return fingerprint(read_public_key(octets))
     except Malformed:
         return "none that can be read"
-
-
-def summary(found: Sequence[Compared]) -> str:
-    """`2 prefixes: 1 delegated as it is, 1 otherwise`."""
-    good = sum(one.is_good for one in found)
-    noun = "prefix" if len(found) == 1 else "prefixes"
-    return f"{len(found)} {noun}: {good} delegated as this node is" + (
-        f", {len(found) - good} not" * (good < len(found))
-    )

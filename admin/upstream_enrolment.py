@@ -9,21 +9,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from admin.context import CommandContext
-from admin.delegating import delegation_sites, delegation_values
-from admin.delegation_remote import write_delegation
+from admin.delegating import delegation_sites, delegation_values, enrolled, is_near, site_of_value
+from admin.delegation_remote import Standing, Written, write_delegation
 from admin.errors import ExitCode, Failure
 from admin.files import PUBLIC, make_folder, write_whole
 from admin.local_store import opened_store
 from admin.remote import Remote
-from admin.site_records import fingerprint_of
-from protocol.errors import Malformed
+from admin.site_records import fingerprint_of, places_of
+from protocol.errors import HandleError, Malformed
 from protocol.identifier import ROOT_PREFIX_HANDLE, parent_prefix_handle
 from protocol.json_form.sites import site_to_json
 from protocol.site import Site
-from protocol.trust.keys import public_pem, read_public_key
+from protocol.trust.keys import public_key_octets, public_pem, read_public_key
 from protocol.value import HandleValue, read_values
 from protocol.wire import Reader
-from resolver.identity import read_identity
+from resolver.identity import read_identity, site_of
 
 if TYPE_CHECKING:
     from resolver.config import Config
@@ -35,11 +35,31 @@ _NO_PARENT: Final = (ROOT_PREFIX_HANDLE, b"0.NA/0.0")
 
 @dataclass(frozen=True, slots=True)
 class Here:
-    """This node: its site record, and the prefixes that it homes with what their records say of administrators."""
+    """This node: its site record, and the prefixes that it homes with what their records say of administrators.
+
+    `configured` is the site that the node will tell once it is started anew: with the same serial where nothing
+    changed. None where the server key, which is part of it, cannot be read.
+    """
 
     site: Site
     handles: tuple[bytes, ...]
     own: dict[bytes, tuple[HandleValue, ...]]
+    configured: Site | None
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether the configuration describes another site than clients are told."""
+        return self.configured not in (None, self.site)
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolled:
+    """What became of one prefix at the parent; places of other sites that it goes on to tell, or tells no longer."""
+
+    handle: bytes
+    became: Written
+    kept: tuple[str, ...]
+    gone: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +91,18 @@ def here(context: CommandContext, prefixes: Sequence[str]) -> Here:
         for handle in found:
             record = view.get(handle)
             own[handle] = () if record is None else read_values(Reader(record.values))
-    return Here(Site.from_bytes(identity.site), tuple(found), own)
+    site = Site.from_bytes(identity.site)
+    return Here(site, tuple(found), own, _configured(context.load(), site.serial))
+
+
+def _configured(config: "Config", serial: int) -> Site | None:
+    from admin.setup.initialise import public_half
+
+    try:
+        key = public_key_octets(public_half(config.node.server_key))
+    except (Failure, HandleError, OSError):  # What ails the key is for `hnode doctor` to say.
+        return None
+    return site_of(config, key, serial=serial)
 
 
 def _has_parent(handle: bytes, homed: Collection[bytes]) -> bool:
@@ -156,10 +187,22 @@ def _key_pem(values: Sequence[HandleValue]) -> bytes | None:
     return None
 
 
-def written_at(parent: Remote, node: Here) -> Iterator[tuple[bytes, bool]]:
-    """Write each prefix's delegation at the parent; the prefix handle, and whether its record is new there."""
+def written_at(parent: Remote, node: Here) -> Iterator[Enrolled]:
+    """Write each prefix's delegation at the parent, beside what the parent tells of other sites."""
     sites = delegation_sites(node.site, ())
     for handle in node.handles:
-        own = node.own[handle]
-        values = delegation_values(handle, sites, own=own, now_s=int(time.time()))
-        yield handle, write_delegation(parent, handle, values)
+        values = delegation_values(handle, sites, own=node.own[handle], now_s=int(time.time()))
+
+        def joined(standing: Standing, fresh: Sequence[HandleValue]) -> Standing:
+            return enrolled(standing, fresh, node.site)
+
+        became, before, after = write_delegation(parent, handle, values, joined)
+        told = _others(after, node.site)
+        gone = [place for place in _others(before, node.site) if place not in told]
+        yield Enrolled(handle, became, tuple(told), tuple(gone))
+
+
+def _others(values: Sequence[HandleValue], mine: Site) -> list[str]:
+    """The places of sites that are not this node's, each once."""
+    sites = [site for site in map(site_of_value, values) if site is not None and not is_near(site, mine)]
+    return list(dict.fromkeys(places_of(site) for site in sites))

@@ -66,6 +66,7 @@ def flush(context: CommandContext, handles: tuple[str, ...], everything: bool) -
     with closing(expected(context.load())) as answers:
         count = sum(answers.forget(key) for key in keys) if keys else answers.forget(None)
     if context.is_table:
-        say(context, f"forgotten: {count:,} handles here, and whatever workers have of them")
+        noun = "handle" if count == 1 else "handles"
+        say(context, f"forgotten: {count:,} {noun} here, and whatever workers have of them")
     else:
         print_object(context, {"forgotten": count})

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from admin.commands.prefix_delegating import delegate, undelegate
+from admin.commands.prefix_delegating import delegate
+from admin.commands.prefix_undelegating import delegations, undelegate
 from admin.context import CommandContext
 from admin.errors import ExitCode, Failure
 from admin.output import note, output_option, print_rows
@@ -29,6 +30,7 @@ def command() -> None:
 
 command.add_command(delegate)
 command.add_command(undelegate)
+command.add_command(delegations)
 
 
 @command.command(name="list", epilog="Example:  hnode prefix list -o json")

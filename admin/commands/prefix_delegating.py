@@ -1,4 +1,4 @@
-"""`hnode prefix delegate` and `undelegate`: let another node keep a derived prefix, and take it back."""
+"""`hnode prefix delegate`: let another node keep a derived prefix."""
 
 import sys
 import time
@@ -10,6 +10,7 @@ import click
 from admin.context import CommandContext
 from admin.errors import ExitCode, Failure
 from admin.output import note, output_option, printable, say
+from admin.texts import text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from protocol.site import Site
     from protocol.trust.keys import PublicKey
     from protocol.value import HandleValue
+    from storage.base import StoreView
 
 _PATH = click.Path(path_type=Path)
 
@@ -58,7 +60,9 @@ def delegate(
     """
     from admin.delegating import delegation_sites, delegation_values
     from admin.identities import public_keys_in
+    from admin.site_records import is_homed_at
 
+    expect_server(write_at, auth, auth_key)
     handle = named_prefix(prefix)
     found = _delegate(site_file, at, key, yes)
     mirrors = [_mirror(place, yes) for place in fallback]
@@ -74,45 +78,15 @@ def delegate(
         now_s=int(time.time()),
     )
     if write_at is None:
-        _written_here(context, handle, values)
+        is_new = _written_here(context, handle, values)
     else:
-        _written_there(write_at, auth, auth_key, handle, values)
-    _tell(context, handle, found, mirrors, values)
-
-
-@click.command(name="undelegate", epilog="Example:  hnode prefix undelegate 88.100.7")
-@click.argument("prefix")
-@output_option
-@click.pass_obj
-def undelegate(context: CommandContext, prefix: str) -> int:
-    """Refer nobody for PREFIX any longer. Exit code 3 where it is not delegated here.
-
-    Its record goes where nothing is left in it but its administrator; clients remember the old one for its TTL.
-    """
-    from admin.delegating import delegating, undelegated
-    from admin.local_store import applied, opened_store, who
-    from admin.record_output import print_change
-    from protocol.value import read_values
-    from protocol.wire import Reader
-    from storage.base import UpdateRecord
-
-    handle = named_prefix(prefix)
-    with opened_store(context) as store:
-        with store.view() as view:
-            record = view.get(handle)
-            is_homed = handle in view.homed()
-        values = () if record is None else delegating(read_values(Reader(record.values)))
-        if not values:
-            why = f"there is no record {handle.decode()} here that names a site"
-            raise Failure(f"{prefix} is not delegated here", why, "hnode prefix list", code=ExitCode.NOT_FOUND)
-        if is_homed:
-            why = "it is homed here, and its record says so to clients"
-            raise Failure(f"{prefix} is not delegated to another node", why, f"hnode prefix unhome {prefix}")
-        applied(store, UpdateRecord(handle, undelegated, who()))
-    print_change(context, "undelegated", handle)
-    longest = max(value.ttl for value in values)
-    note(context, f"clients may remember the old delegation for up to {longest} s")
-    return ExitCode.OK
+        is_new = _written_there(write_at, auth, auth_key, handle, values)
+    _tell(context, handle, found, mirrors, values, is_new)
+    if not is_new and write_at is not None:
+        note(context, text("upstream.untried", context.lang))
+    if at is not None and not is_homed_at(at, handle):
+        prefix_there = handle.decode().partition("/")[2]
+        note(context, text("delegate.unhomed", context.lang, at=at, prefix=prefix_there))
 
 
 def named_prefix(prefix: str) -> bytes:
@@ -124,16 +98,25 @@ def named_prefix(prefix: str) -> bytes:
     return folded(PREFIX_HANDLES + checked_prefix(name).encode())
 
 
+def expect_server(write_at: str | None, auth: str | None, key: Path | None) -> None:
+    """A usage `Failure` where it is said who somebody is, but not at which server."""
+    if write_at is None and (auth or key):
+        why = "without --write-at this node's own store is written, and nobody is asked who you are"
+        raise Failure("no server is named", why, "--write-at HOST:PORT", code=ExitCode.USAGE)
+
+
 def _delegate(site_file: Path | None, at: str | None, key: Path | None, yes: bool) -> "Found":
     from admin.site_records import site_from
 
     if (site_file is None) == (at is None):
+        what = "no node is named" if at is None else "the node is named twice"
         why = "one of --site and --at says which node shall keep it"
-        raise Failure("no node is named", why, "--site siteinfo.json", code=ExitCode.USAGE)
+        then = "--site siteinfo.json, or --at HOST:PORT" if at is None else "name the node once: --site or --at"
+        raise Failure(what, why, then, code=ExitCode.USAGE)
     if site_file is not None:
         if key is not None:
             why = "the site record tells the key already: --key belongs to --at"
-            raise Failure("--key is not needed", why, code=ExitCode.USAGE)
+            raise Failure("--key is not needed", why, "leave --key out", code=ExitCode.USAGE)
         return site_from(site_file)
     return _asked_site(at or "", key, yes)
 
@@ -179,9 +162,10 @@ def _own_values(handle: bytes, at: str, keys: "Sequence[PublicKey]") -> "tuple[H
         return ()
 
 
-def _written_here(context: CommandContext, handle: bytes, values: "Sequence[HandleValue]") -> None:
+def _written_here(context: CommandContext, handle: bytes, values: "Sequence[HandleValue]") -> bool:
+    """Write the delegation into this node's own store; whether that changed anything."""
     from admin.delegating import delegated
-    from admin.local_store import applied, expect_served, opened_store, who
+    from admin.local_store import applied, opened_store, who
     from protocol.identifier import parent_prefix_handle
     from storage.base import UpdateRecord
 
@@ -191,19 +175,36 @@ def _written_here(context: CommandContext, handle: bytes, values: "Sequence[Hand
                 why = "it is homed here: who asks this node would still hear what is kept here"
                 then = f"hnode prefix unhome {handle.decode().partition('/')[2]}"
                 raise Failure(f"{handle.decode()} cannot be delegated", why, then, code=ExitCode.CONFLICT)
-            expect_served(view, handle)
-        applied(store, UpdateRecord(handle, delegated(values), who()))
+            _expect_ours(view, handle)
+        outcome = applied(store, UpdateRecord(handle, delegated(values), who()))
     if parent_prefix_handle(handle) is None:
         note(context, f"{handle.decode()} is derived from no other prefix: only a root delegates it")
+    return bool(outcome.number)
+
+
+def _expect_ours(view: "StoreView", handle: bytes) -> None:
+    """A `Failure` where this node keeps nothing that the prefix is derived from: what it wrote nobody would find."""
+    from protocol.identifier import parent_prefix_handle
+    from resolver.authority import is_served
+
+    if is_served(handle, view.homed()):
+        return
+    parent = parent_prefix_handle(handle)
+    above = "the root" if parent is None else parent.decode().partition("/")[2]
+    why = f"it is for the node that keeps {above} to delegate it"
+    then = "--write-at HOST:PORT --auth INDEX:HANDLE --auth-key FILE writes it at that node"
+    raise Failure(f"{handle.decode()} is not kept here", why, then, code=ExitCode.NOT_FOUND)
 
 
 def _written_there(
     place: str, auth: str | None, key: Path | None, handle: bytes, values: "Sequence[HandleValue]"
-) -> None:
-    from admin.delegation_remote import write_delegation
+) -> bool:
+    """Write the delegation at a server; whether that changed anything."""
+    from admin.delegation_remote import Written, write_delegation
     from admin.remote import Remote
 
-    write_delegation(Remote(at=place, auth=auth, key=key), handle, values)
+    became, _, _ = write_delegation(Remote(at=place, auth=auth, key=key), handle, values)
+    return became is not Written.ALREADY
 
 
 def _tell(
@@ -212,6 +213,7 @@ def _tell(
     found: "Found",
     mirrors: "Sequence[Site]",
     values: "Sequence[HandleValue]",
+    is_new: bool,
 ) -> None:
     from admin.record_output import print_told
     from admin.site_records import described
@@ -222,10 +224,15 @@ def _tell(
     if not context.is_table:
         sites = [site_to_json(site) for site in (found.site, *mirrors)]
         indexes = sorted(value.index for value in values)
-        told = {"responseCode": int(ResponseCode.SUCCESS), "handle": name, "result": "delegated"}
+        told = {
+            "responseCode": int(ResponseCode.SUCCESS),
+            "handle": name,
+            "result": "delegated" if is_new else "already so",
+        }
         print_told(context, told | {"sites": sites, "indexes": indexes})
         return
-    say(context, f"delegated {name} to {printable(found.source)}")
+    key = "delegate.done" if is_new else "delegate.already"
+    say(context, text(key, context.lang, name=name, source=printable(found.source)))
     for site in (found.site, *mirrors):
         for line in described(site):
             say(context, f"  {printable(line)}")

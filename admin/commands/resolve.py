@@ -11,7 +11,7 @@ import click
 from admin.context import CommandContext
 from admin.errors import ExitCode, Failure, exit_code_of
 from admin.output import note, output_option, print_json, print_line, print_rows
-from admin.remote import AUTH_OPTIONS, Remote, collected, place
+from admin.remote import AUTH_OPTIONS, Remote, collected, place, unreachable
 
 _TRANSPORT_NAMES = ("udp", "tcp")
 _PATH = click.Path(path_type=Path)
@@ -67,8 +67,7 @@ def command(
         )
     if aliases:
         raise Failure("--aliases belongs to --bootstrap", "one server follows none", code=ExitCode.USAGE)
-    from protocol.errors import Malformed
-    from resolver.client import Transport, ask, resolution
+    from resolver.client import Transport, resolution
 
     host, port = place(at) if at else configured_place(context, transport)
     if certified or remote != Remote():
@@ -86,10 +85,7 @@ def command(
         raise Failure("that cannot be asked", str(error), "hnode resolve --help", code=ExitCode.USAGE) from error
     if trace:
         _trace_octets("→", question.to_bytes(), host, port)
-    try:
-        answered = asyncio.run(ask(question, host, port, transport=way))
-    except Malformed as error:
-        raise Failure(f"{host} port {port} sent what is no message", str(error), code=ExitCode.UNREACHABLE) from error
+    answered = _answered(question, host, port, way, is_named=at is not None)
     if trace:
         _trace_octets("←", answered.message.to_bytes(), host, port)
     code = _shown(context, handle, answered.message)
@@ -99,6 +95,21 @@ def command(
         f"{answered.message.header.code} · {answered.size} octets",
     )
     return code
+
+
+def _answered(question: Any, host: str, port: int, way: Any, *, is_named: bool) -> Any:
+    """The answer of a node; `is_named` says that it was named by --at, and need not be the configured one."""
+    from protocol.errors import Malformed
+    from resolver.client import NoAnswer, ask
+
+    try:
+        return asyncio.run(ask(question, host, port, transport=way))
+    except NoAnswer as error:
+        if not is_named:
+            raise
+        raise unreachable(error) from error
+    except Malformed as error:
+        raise Failure(f"{host} port {port} sent what is no message", str(error), code=ExitCode.UNREACHABLE) from error
 
 
 def _written(host: str, port: int) -> str:

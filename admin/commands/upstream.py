@@ -10,9 +10,11 @@ from admin.context import CommandContext
 from admin.errors import ExitCode, Failure
 from admin.output import note, output_option, printable, say, styled
 from admin.remote import AUTH_OPTIONS, Remote, collected
+from admin.texts import text
 
 if TYPE_CHECKING:
-    from admin.upstream_comparing import Compared
+    from admin.upstream_comparing import Compared, Difference
+    from admin.upstream_enrolment import Enrolled, Here
     from resolver.config import Config
 
 _PATH = click.Path(path_type=Path)
@@ -93,7 +95,7 @@ def enrol(context: CommandContext, prefixes: tuple[str, ...], out: Path | None, 
     """Let the parent delegate this node's prefixes: write it there, or make what its administrator needs.
 
     With --out the files are made. Else the delegation is written at the parent, as [upstream] identity and key, or
-    --auth and --key, say who this node is there.
+    --auth and --key, say who this node is there. What the parent tells of other sites, such as mirrors, stays.
     """
     from admin.upstream_enrolment import files_for, written_at
 
@@ -101,10 +103,14 @@ def enrol(context: CommandContext, prefixes: tuple[str, ...], out: Path | None, 
     here = _here(context, prefixes)
     if out is not None:
         _tell_files(context, files_for(here, out), out)
+        if here.is_outdated:
+            _warn_of_restart(context)
         return
     parent = _parent(config, at, remote, needs_identity=True)
-    for handle, is_new in written_at(parent, here):
-        _print(context, "enrolled" if is_new else "brought up to date", handle, at=parent.at)
+    for one in written_at(parent, here):
+        _print_enrolled(context, one, parent)
+    if here.is_outdated:
+        _warn_of_restart(context)
 
 
 @command.command(name="status", epilog="Example:  hnode upstream status")
@@ -118,7 +124,8 @@ def enrol(context: CommandContext, prefixes: tuple[str, ...], out: Path | None, 
 def status(context: CommandContext, prefixes: tuple[str, ...], at: str | None, server_key: Path | None) -> int:
     """Ask the parent for this node's prefixes, and say whether clients that follow it find this node.
 
-    Exit code 3 where a prefix is not delegated, 7 where it is delegated otherwise, 5 where the parent is silent.
+    Exit code 3 where a prefix is not delegated, 7 where it is delegated otherwise, or where the configuration
+    describes another site than this node tells, 5 where the parent is silent.
     """
     from admin.delegation_remote import read_delegation
     from admin.upstream_comparing import Compared, Difference, compared
@@ -134,10 +141,10 @@ def status(context: CommandContext, prefixes: tuple[str, ...], at: str | None, s
         else:
             found.append(compared(handle, values, here.site))
     if not parent.server_key:
-        note(context, "the parent's answers were not held against a key: --server-key FILE, or [upstream] parent_site")
-    _print_status(context, parent, found)
+        note(context, text("upstream.unheld", context.lang))
+    _print_status(context, parent, found, here)
     if all(one.is_good for one in found):
-        return ExitCode.OK
+        return ExitCode.CONFLICT if here.is_outdated else ExitCode.OK
     return ExitCode.CONFLICT if all(one.index for one in found) else ExitCode.NOT_FOUND
 
 
@@ -170,36 +177,75 @@ def _tell_files(context: CommandContext, made: Any, out: Path) -> None:
         say(context, f"  {line}")
 
 
-def _print(context: CommandContext, told: str, handle: bytes, **facts: object) -> None:
+def _print_enrolled(context: CommandContext, one: "Enrolled", parent: Remote) -> None:
+    from admin.delegation_remote import Written
     from admin.record_output import print_change
 
-    print_change(context, told, handle, **facts)
-
-
-def _print_status(context: CommandContext, parent: Remote, found: "list[Compared]") -> None:
-    from admin.output import print_json, print_line
-    from admin.upstream_comparing import summary
-
+    key = {Written.NEW: "enrolled", Written.CHANGED: "updated", Written.ALREADY: "already"}[one.became]
     if not context.is_table:
-        told = [
-            {
-                "prefix": one.handle.decode().partition("/")[2],
-                "good": one.is_good,
-                "index": one.index,
-                "differences": [{"what": d.what, "parent": d.there, "node": d.here} for d in one.differences],
-                "others": list(one.others),
-            }
-            for one in found
-        ]
-        (print_line if context.output == "jsonl" else print_json)({"parent": parent.at, "prefixes": told})
+        told = text(f"upstream.{key}", "en")
+        print_change(context, told, one.handle, at=parent.at, others=list(one.kept), gone=list(one.gone))
+        return
+    print_change(context, text(f"upstream.{key}", context.lang), one.handle, at=parent.at)
+    for place in one.kept:
+        say(context, "    " + text("upstream.told", context.lang, place=printable(place)))
+    for place in one.gone:
+        say(context, "    " + text("upstream.gone", context.lang, place=printable(place)))
+    if one.became is Written.ALREADY:
+        note(context, text("upstream.untried", context.lang))
+
+
+def _warn_of_restart(context: CommandContext) -> None:
+    """That what was told to the parent is not what the node will be once it is started anew."""
+    note(context, text("upstream.outdated", context.lang))
+    note(context, text("upstream.restart", context.lang))
+
+
+def _print_status(context: CommandContext, parent: Remote, found: "list[Compared]", here: "Here") -> None:
+    from admin.output import print_json, print_line
+    from admin.upstream_comparing import differences
+
+    lang = context.lang
+    later = () if here.configured is None else differences(here.site, here.configured)
+    if not context.is_table:
+        told = {"parent": parent.at, "prefixes": [_as_json(one) for one in found]}
+        stale = [{"what": d.what, "node": d.there, "configuration": d.here} for d in later]
+        (print_line if context.output == "jsonl" else print_json)(told | {"configuration": stale})
         return
     for one in found:
-        mark = styled(context, "✓", fg="green") if one.is_good else styled(context, "✗", fg="red")
+        is_good = one.is_good and not later
+        mark = styled(context, "✓", fg="green") if is_good else styled(context, "✗", fg="red")
         say(context, f"{mark} {one.handle.decode()} at {parent.at}")
         for difference in one.differences:
-            say(context, f"    {printable(difference)}")
+            say(context, "    " + _told(lang, "upstream.differs", difference))
         for other in one.others:
-            say(context, f"    also told: {printable(other)}")
-    say(context, summary(found))
-    if not all(one.is_good for one in found):
-        note(context, "mend it: hnode upstream enrol (with --out DIR for the parent's administrator)")
+            say(context, "    " + text("upstream.told", lang, place=printable(other)))
+    good = sum(one.is_good for one in found)
+    say(context, text("upstream.count", lang, count=good, bad=len(found) - good))
+    if later:
+        say(context, text("upstream.outdated", lang))
+    for difference in later:
+        say(context, "    " + _told(lang, "upstream.later", difference))
+    if later:
+        note(context, text("upstream.restart", lang))
+    elif good < len(found):
+        note(context, text("upstream.mend", lang))
+
+
+def _told(lang: str, key: str, one: "Difference") -> str:
+    return printable(text(key, lang, what=one.name, there=one.there, here=one.here))
+
+
+def _as_json(one: "Compared") -> dict[str, object]:
+    return {
+        "prefix": one.handle.decode().partition("/")[2],
+        "good": one.is_good,
+        "index": one.index,
+        "differences": [_difference_as_json(d) for d in one.differences],
+        "others": list(one.others),
+    }
+
+
+def _difference_as_json(one: "Difference") -> dict[str, str]:
+    told = {"what": one.what, "parent": one.there, "node": one.here}
+    return told | {"type": one.of} if one.of else told

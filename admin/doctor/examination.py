@@ -35,6 +35,5 @@ def examine(path: Path, environment: Mapping[str, str]) -> list[Finding]:
     ]
     if config.tls.listen:
         findings.append(certificate(config))
-    if config.recursion_networks():
-        findings.append(recursion(config))
+    findings.append(recursion(config))
     return findings if read.prefixes is None else [*findings, read.prefixes]

@@ -24,15 +24,14 @@ _NTP: Final = "timedatectl set-ntp true"
 
 
 def open_files(config: Config) -> Finding:
-    """Whether a worker may open as many files as its connections can need."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    """Whether a worker may open as many files as its connections can need; it raises its own limit to the hard one."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = config.tcp.max_connections + _listeners(config) + _OTHER_FILES
     needed += _A_SEARCH * config.recursion.max_walks if config.recursion_networks() else 0
-    if soft == resource.RLIM_INFINITY or soft >= needed:
-        limit = "without limit" if soft == resource.RLIM_INFINITY else f"{soft} allowed"
+    if hard == resource.RLIM_INFINITY or hard >= needed:
+        limit = "without limit" if hard == resource.RLIM_INFINITY else f"{hard} allowed"
         return Finding("files", Level.OK, f"{limit}, {needed} needed")
-    mend = f"ulimit -n {needed}" if hard == resource.RLIM_INFINITY or hard >= needed else f"LimitNOFILE={needed}"
-    return Finding("files", Level.WARN, f"{soft} allowed, max_connections can need {needed}", mend)
+    return Finding("files", Level.WARN, f"{hard} allowed, max_connections can need {needed}", f"LimitNOFILE={needed}")
 
 
 def _listeners(config: Config) -> int:

@@ -75,12 +75,17 @@ class Built:
     records: int
 
 
+def expect_empty(folder: Path) -> None:
+    """A `Failure` where something is in the folder."""
+    if folder.is_dir() and any(folder.iterdir()):
+        raise Failure(f"{folder} is not empty", "a playground wants a folder of its own", "--keep ANOTHER")
+
+
 def build(folder: Path) -> Built:
     """Make everything in an empty or missing folder; a `Failure` where something is in it."""
     folder = folder.absolute()
+    expect_empty(folder)
     make_folder(folder)
-    if any(folder.iterdir()):
-        raise Failure(f"{folder} is not empty", "a playground wants a folder of its own", "--keep ANOTHER")
     ports: list[int] = []
     for _ in SEATS:
         ports.append(free_port([LOOPBACK], avoid=ports))

@@ -11,6 +11,7 @@ from typing import Final, NoReturn
 import click
 
 from admin.errors import ExitCode, Failure
+from admin.playground.building import expect_empty
 from admin.playground.plan import FAILING, SEATS
 from admin.playground.running import Playground, playing
 from admin.playground.show import follow, map_lines, try_lines
@@ -104,6 +105,7 @@ def _home(keep: Path | None) -> Generator[Path]:
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         if keep is not None:
+            expect_empty(keep.absolute())
             yield keep
         else:
             with tempfile.TemporaryDirectory(prefix="hnode-playground-") as folder:

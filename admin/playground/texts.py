@@ -43,7 +43,11 @@ _ROWS: Final = (
     ("try.write", "the enterprise changes its stock; a second later all see it", "企业修改库存；一秒后人人可见"),
     ("try.status", "whether its secondary delegates to it as it is", "上级的委托是否与本节点一致"),
     ("try.cache", "what the recursive node remembers", "递归节点记住了什么"),
-    ("try.kill", "take the root away; all of the above goes on", "去掉根节点；以上仍然可用"),
+    (
+        "try.kill",
+        "take the root away: all goes on but the first line, which asks the root itself",
+        "去掉根节点：除第一行直接询问根以外，其余照常可用",
+    ),
     ("end", "Ctrl-C ends all nodes and removes everything.", "按 Ctrl-C 结束所有节点并删除一切。"),
     ("end.kept", "Ctrl-C ends all nodes; {folder} stays.", "按 Ctrl-C 结束所有节点；{folder} 保留。"),
     ("silent", "{name} is silent for {seconds:.0f} s", "{name} 失联 {seconds:.0f} 秒"),

@@ -19,7 +19,7 @@ from admin.importing.rows import RowLimits
 from admin.prefixes import checked_prefix, prefix_record
 from admin.root_signing import KEY_FILE, root_state, sign_root
 from admin.setup.free_ports import ANY, can_bind, free_port
-from admin.setup.roles import ROOT, expect_bootstrap, expect_role, role_markers, role_prefixes
+from admin.setup.roles import ROOT, expect_bootstrap, expect_readable, expect_role, role_markers, role_prefixes
 from protocol.errors import HandleError
 from protocol.identifier import PREFIX_HANDLES, prefix_handle
 from protocol.trust.chains import TRUST_ROOT
@@ -97,6 +97,7 @@ class Made:
 def initialise(wish: Wish, environment: Mapping[str, str], *, now_s: int) -> Made:
     """Make what is missing. `Failure`, `ConfigError`, `StoreError` or `OSError` where it cannot be."""
     wished = tuple([checked_prefix(prefix) for prefix in wish.prefixes])
+    expect_readable(wish.bootstrap)
     make_folder(wish.folder)
     with _alone(wish.folder):
         path = wish.folder / CONFIG_NAME

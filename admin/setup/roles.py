@@ -9,6 +9,8 @@ from typing import Final
 
 from admin.errors import ExitCode, Failure
 from protocol.identifier import PREFIX_HANDLES, ROOT_PREFIX_HANDLE, folded
+from resolver.bootstrap.deriving import faults_of
+from resolver.bootstrap.files import NAMES, read_files
 
 ROOT: Final = "root"
 NATIONAL: Final = "national"
@@ -48,3 +50,15 @@ def expect_bootstrap(wished: Path | None, configured: Path | None, path: object)
         why = f"[upstream] bootstrap_dir in {path} {says}, and what stands is kept"
         then = f'write bootstrap_dir = "{wished.absolute()}" there'
         raise Failure(f"the node cannot learn of the root from {wished}", why, then, code=ExitCode.USAGE)
+
+
+def expect_readable(folder: Path | None) -> None:
+    """A `Failure` where a folder that shall name the root has a file that cannot be used.
+
+    An empty one may be filled later: before that nobody is asked.
+    """
+    if folder is None or not any((folder / name).exists() for name in NAMES):
+        return
+    for fault in faults_of(read_files(folder)):
+        what = f"the root is not known by {folder}"
+        raise Failure(what, f"{fault.path}: {fault.why}", fault.then, code=ExitCode.CONFIG)

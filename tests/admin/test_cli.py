@@ -133,6 +133,7 @@ def test_a_response_code_has_its_exit_code(code: int, exit_code: int) -> None:
         (OSError(errno.ENETUNREACH, "Network is unreachable"), 5, "unreachable"),
         (OSError(errno.ENOSPC, "No space left on device", "/x"), 1, "/x: No space left on device"),
         (FileNotFoundError(errno.ENOENT, "No such file or directory", "/x"), 1, "/x: No such file"),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory", "/a b/x"), 1, "check the path: ls '/a b'"),
         (KeyboardInterrupt(), 130, "interrupted"),
         (ZeroDivisionError("division by zero"), 1, "ZeroDivisionError: division by zero"),
     ],

@@ -18,9 +18,10 @@ from resolver.config import Config
 from storage.base import StoreFacts, UnhomePrefix, UpdateRecord
 from storage.lmdb_store import LmdbStore
 from tests.support.command import Ended, hnode
+from tests.support.roots import root_folder
 from tests.support.running import RunningNode
 
-CHECKS = ["config", "key", "store", "disk", "files", "buffer", "ports", "clock", "prefixes"]
+CHECKS = ["config", "key", "store", "disk", "files", "buffer", "ports", "clock", "recursion", "prefixes"]
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def small_buffer() -> dict[str, str]:
 def test_a_fresh_node_is_fine_in_every_check(node: Path) -> None:
     ended = doctor(node, "-o", "json", environment=small_buffer())
     assert [check["check"] for check in ended.json["checks"]] == CHECKS
-    assert [check["number"] for check in ended.json["checks"]] == list(range(1, 10))
+    assert [check["number"] for check in ended.json["checks"]] == list(range(1, 11))
     assert {check["level"] for check in ended.json["checks"]} == {"ok"}, ended.out
     assert ended.code == ExitCode.OK
     assert ended.json["ok"] is True
@@ -55,7 +56,7 @@ def test_a_fresh_node_is_fine_in_every_check(node: Path) -> None:
 def test_the_table_numbers_its_checks_and_sums_up(node: Path) -> None:
     lines = doctor(node, environment=small_buffer()).out.splitlines()
     assert lines[0].startswith(" 1  OK    configuration")
-    assert lines[-1] == "all 9 checks are fine"
+    assert lines[-1] == "all 10 checks are fine"
 
 
 def test_a_broken_configuration_is_told_and_nothing_else_tried(node: Path) -> None:
@@ -206,9 +207,9 @@ def test_a_receive_buffer_that_the_kernel_caps_is_told(tmp_path: Path) -> None:
 
 
 def test_too_few_open_files_are_told() -> None:
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     many = Config.model_validate({"tcp": {"max_connections": 1_000_000, "max_connections_per_source": 1}})
-    assert machine.open_files(many).level is (Level.OK if soft < 0 or soft > 1_000_066 else Level.WARN)
+    assert machine.open_files(many).level is (Level.OK if hard < 0 or hard > 1_000_066 else Level.WARN)
     few = Config.model_validate({"tcp": {"max_connections": 1, "max_connections_per_source": 1}})
     assert machine.open_files(few).level is Level.OK
 
@@ -235,3 +236,31 @@ def test_the_worst_of_several_findings_is_the_checks() -> None:
     assert worst("x", [fine, doubtful, broken], "good") == Finding(
         "x", Level.FAIL, "fail; warn", "mend fail; mend warn"
     )
+
+
+def test_the_line_of_recursion_says_at_every_node_for_whom_it_asks(node: Path, tmp_path: Path) -> None:
+    old = "clients below 2.10, wherever they are, have delegations of this node resolved"
+    assert found(node, "recursion")["text"] == f"for nobody; {old}"
+    assert found(node, "recursion", {"HNODE_RECURSION__LEGACY": "false"})["text"] == "for nobody"
+
+
+def test_recursion_without_a_root_that_is_known_is_doubtful(node: Path, tmp_path: Path) -> None:
+    allowed = {"HNODE_RECURSION__ALLOW": "127.0.0.0/8"}
+    assert found(node, "recursion", allowed)["mend"].startswith("bootstrap_dir = ")
+    broken, net, file = tmp_path / "broken", root_folder(tmp_path / "net"), tmp_path / "file"
+    broken.mkdir()
+    (broken / "bootstrap_handles").write_text("no root")
+    file.write_text("")
+    for folder, says, mend in (
+        (tmp_path / "missing", "there is no such folder", "on the root: hnode upstream bootstrap --out missing"),
+        (file, "a folder is expected", "name the folder"),
+        (broken, "bootstrap_handles: ", "on the root: hnode upstream bootstrap --out DIR"),
+    ):
+        finding = found(node, "recursion", allowed | {"HNODE_UPSTREAM__BOOTSTRAP_DIR": str(folder)})
+        assert finding["level"] == "warn"
+        assert finding["text"].startswith("no root is known: nothing is found for anybody")
+        assert says in finding["text"]
+        assert mend in finding["mend"]
+        shown = doctor(node, environment=allowed | {"HNODE_UPSTREAM__BOOTSTRAP_DIR": str(folder)}).out
+        assert mend in shown
+    assert found(node, "recursion", allowed | {"HNODE_UPSTREAM__BOOTSTRAP_DIR": str(net)})["level"] == "ok"

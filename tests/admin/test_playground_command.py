@@ -93,6 +93,7 @@ def test_told_to_end_in_a_folder_to_keep_it_leaves_that_and_is_refused_there_aga
     again = hnode("playground", "--keep", kept)
     assert again.returncode == 1
     assert "is not empty" in again.stderr
+    assert not again.stdout, "It is refused before it is said that anything is made."
 
 
 def test_killed_outright_it_takes_its_nodes_along(tmp_path: Path) -> None:

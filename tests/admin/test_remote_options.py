@@ -80,6 +80,9 @@ def test_a_server_that_nobody_is_at_ends_with_the_code_for_that(key: Path) -> No
         ended = run(*command, *who)
         assert ended.code == ExitCode.UNREACHABLE, ended
         assert "cannot be reached" in ended.err
+        assert "next:  check the address (HOST:PORT); is that node running? on that node: hnode serve\n" in ended.err
+    ended = run("resolve", "88.100/A", "--at", at)
+    assert (ended.code, "on that node: hnode serve" in ended.err) == (ExitCode.UNREACHABLE, True)
 
 
 def test_a_session_is_one_with_a_server_and_minting_is_a_servers_work(tmp_path: Path) -> None:

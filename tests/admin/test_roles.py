@@ -83,6 +83,23 @@ def test_a_new_node_can_be_told_where_the_root_is_named(tmp_path: Path) -> None:
     assert hnode("init", tmp_path / "none", "--bootstrap", tmp_path / "missing").code == ExitCode.USAGE
 
 
+def test_a_folder_that_does_not_name_the_root_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    net, node = tmp_path / "net", tmp_path / "node"
+    net.mkdir()
+    (net / "bootstrap_handles").write_text("no root")
+    ended = init(node, "--role", "recursive", "--bootstrap", net)
+    assert ended.code == ExitCode.CONFIG
+    assert f"{net / 'bootstrap_handles'}: " in ended.err
+    assert not node.exists()
+    (net / "bootstrap_handles").unlink()
+    assert init(node, "--role", "recursive", "--bootstrap", net).code == ExitCode.OK
+    (net / "bootstrap_handles").write_text("no root")
+    checked = hnode("--config", node / "hnode.toml", "config", "check")
+    said = ended.err.splitlines()[0].partition(" — ")[2]
+    assert said
+    assert said in checked.out + checked.err
+
+
 class TestRoot:
     @pytest.fixture
     def root(self, tmp_path: Path) -> Path:

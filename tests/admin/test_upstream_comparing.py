@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from admin.upstream_comparing import compared, summary
+from admin.upstream_comparing import compared
 from protocol.site import Interface, Site, address_octets
 from protocol.value import HandleValue
 from tests.support.roots import site, site_value
@@ -35,7 +35,8 @@ DIFFERENT = {
     "serial": (replace(MINE, serial=7), "7", "1"),
     "kind": (replace(MINE, flags=0), "a mirror", "a primary"),
     "servers": (replace(MINE, servers=(SERVER, SERVER)), "2", "1"),
-    "site": (replace(MINE, attributes=((b"desc", b"old"),)), "another record", "this node's record"),
+    "desc": (replace(MINE, attributes=((b"desc", b"old"),)), "'old'", "nothing"),
+    "site": (replace(MINE, hash_option=1), "another record", "this node's record"),
 }
 
 
@@ -49,7 +50,7 @@ def test_each_difference_is_told_with_both_sides(what: str) -> None:
     assert difference.what == what
     assert difference.there.startswith(there)
     assert difference.here.startswith(here)
-    assert f"{what}: the parent tells" in str(difference)
+    assert difference.name == what
 
 
 def test_a_key_that_cannot_be_read_is_told() -> None:
@@ -70,12 +71,20 @@ def test_a_delegation_to_somebody_else_or_to_nobody() -> None:
 
 
 def test_derived_prefixes_must_lead_to_the_same() -> None:
-    values = [site_value(1, MINE), site_value(11, replace(MINE, serial=9), b"HS_SITE.PREFIX")]
-    (difference,) = compared(P, values, MINE).differences
-    assert difference.what == "HS_SITE.PREFIX"
+    old = replace(MINE, serial=9, servers=of(address=address_octets("192.0.2.2")).servers)
+    values = [site_value(1, MINE), site_value(11, old, b"HS_SITE.PREFIX")]
+    found = compared(P, values, MINE).differences
+    assert [(difference.name, difference.there, difference.here) for difference in found] == [
+        ("HS_SITE.PREFIX address", "192.0.2.2", "192.0.2.1"),
+        ("HS_SITE.PREFIX serial", "9", "1"),
+    ]
+    assert compared(P, [site_value(1, MINE), site_value(11, MINE, b"HS_SITE.PREFIX")], MINE).is_good
 
 
-def test_the_summary_counts() -> None:
-    good, bad = compared(P, [site_value(1, MINE)], MINE), compared(P, [], MINE)
-    assert summary([good]) == "1 prefix: 1 delegated as this node is"
-    assert summary([good, bad]) == "2 prefixes: 1 delegated as this node is, 1 not"
+def test_what_both_values_tell_is_told_once() -> None:
+    for told, said in ((replace(MINE, serial=9), ["serial"]), (MIRROR, ["site"])):
+        found = compared(P, [site_value(1, told), site_value(11, told, b"HS_SITE.PREFIX")], MINE)
+        assert [difference.what for difference in found.differences] == said
+    assert found.differences[0].there == "192.0.2.8 tcp 2641 udp 2641"
+    mirrors = [site_value(2, MIRROR), site_value(12, MIRROR, b"HS_SITE.PREFIX")]
+    assert compared(P, [site_value(1, MINE), *mirrors], MINE).others == ("192.0.2.8 tcp 2641 udp 2641",)

@@ -11,6 +11,7 @@ from typing import Final
 from protocol.codes import (
     AUTHORITATIVE,
     CERTIFY,
+    CONTINUOUS,
     ENCRYPT,
     OVERWRITE,
     PUBLIC_ONLY,
@@ -56,7 +57,7 @@ _SIZES: Final = tuple(
 
 _NO_CREDENTIAL: Final = bytes(4)
 _NEEDS_THE_ENGINE: Final = CERTIFY | ENCRYPT | REQUEST_DIGEST
-_CLEARED: Final = 0xFFFFFFFF & ~OVERWRITE
+_CLEARED: Final = 0xFFFFFFFF & ~(OVERWRITE | CONTINUOUS | AUTHORITATIVE)  # A reply says these of itself.
 _HEAD_SIZE: Final = len(PLAIN_PUBLIC_HEAD)
 _COUNT_SIZE: Final = 4  # Of the handle, which a body begins with.
 _MESSAGE_MORE: Final = HEADER_SIZE + 4  # A message is header, body, and the size of no credential.
@@ -231,17 +232,18 @@ class Service:
                         if record is not None:
                             is_plain = record[:_HEAD_SIZE] == PLAIN_PUBLIC_HEAD
                             values = record[_HEAD_SIZE:] if is_plain else public_values(record)
-                            flags |= authoritative
+                            flags = flags & _CLEARED | authoritative
                     elif ready is not None and slash and flags & _OF_FLAGS == _FOR_ALL and prefix not in kept_here:
                         kept = ready(handle)
                         if kept is not None and kept.is_quick(now_s) and allows(peer(position).host):
+                            flags &= _CLEARED
                             values = kept.used()
                             hits += 1
                     handle_size = len(handle)
                     if values is not None and handle_size + len(values) <= _COPIED_MAX:
                         body_size = handle_size + len(values) + _COUNT_SIZE
                         head = write(
-                            begin, request_id, body_size + _MESSAGE_MORE, _ANSWERED, flags & _CLEARED, serial,
+                            begin, request_id, body_size + _MESSAGE_MORE, _ANSWERED, flags, serial,
                             recursion_count, expires, body_size, handle_size,
                         )  # fmt: skip
                         replies[position] = head + handle + values + _NO_CREDENTIAL

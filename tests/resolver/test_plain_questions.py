@@ -1,5 +1,7 @@
 """The short way of plain questions says just what the engine says; what a stranger can make costly stays cheap."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +13,7 @@ from protocol.value_list import Span, matcher, spans
 from protocol.version import Version
 from resolver.peer import Peer
 from resolver.replies import Answer
-from tests.support.engines import NOW, Answering, asking, octets_of, seeded, value, zeros
+from tests.support.engines import NOW, SITE, Answering, asking, octets_of, seeded, value, zeros
 
 LONG = b"88.100/" + b"L" * 472  # The longest handle whose key is itself.
 RECORDS = {
@@ -29,6 +31,7 @@ RECORDS = {
 }
 HOMED = (b"0.NA/88.100", b"0.NA/0.SITE")
 NODE = Answering(seeded(RECORDS, homed=HOMED), random_octets=zeros)
+MIRROR = Answering(seeded(RECORDS, homed=HOMED), random_octets=zeros, site=replace(SITE, flags=0))
 PEER = Peer("127.0.0.1", admin=True, is_connection=True)
 handles = st.one_of(
     st.sampled_from([*RECORDS, b"88.100", b"88.100x", b"", b"/", b"88.100/spelled-aB", LONG + b"x" * 2000]),
@@ -36,6 +39,15 @@ handles = st.one_of(
     st.binary(max_size=8).map(lambda suffix: b"88.100/" + suffix),
 )
 versions = st.builds(Version, st.integers(0, 255), st.integers(0, 255))
+
+
+@pytest.mark.parametrize("bit", range(32))
+@pytest.mark.parametrize("node", [NODE, MIRROR], ids=["primary", "mirror"])
+def test_each_flag_is_copied_or_cleared_as_the_engine_does(node: Answering, bit: int) -> None:
+    asked = asking(b"88.100/PUBLIC", flags=1 << bit).to_bytes()
+    with node.store.view() as view:
+        expected = octets_of(node.service.engine.answer(asked, view, peer=PEER, now_s=NOW))
+    assert without_id(node.octets(asked, now_s=NOW)) == without_id(expected)
 
 
 @given(
